@@ -1,0 +1,108 @@
+"""Harmony's messages as frozen values: what is said, by whom, in which channel, to whom.
+
+Names follow openai-harmony. A `Conversation` is what the agent renders and what a parser gives back.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any, Literal
+
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+Channel = Literal["analysis", "commentary", "final"]
+Effort = Literal["low", "medium", "high"]
+
+CHANNELS: tuple[Channel, ...] = ("analysis", "commentary", "final")
+EFFORTS: tuple[Effort, ...] = ("low", "medium", "high")
+
+IDENTITY = "You are ChatGPT, a large language model trained by OpenAI."
+KNOWLEDGE_CUTOFF = "2024-06"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """One function as the model sees it; `parameters` is a JSON Schema object, or None for no arguments."""
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolNamespace:
+    """A named group of tools (`functions`, `browser`, `python`); without tools it is described in prose."""
+
+    name: str
+    description: str = ""
+    tools: tuple[ToolSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SystemContent:
+    """The server's own message: identity, effort, date, built-in tools, channels."""
+
+    identity: str | None = IDENTITY
+    knowledge_cutoff: str | None = KNOWLEDGE_CUTOFF
+    current_date: date | None = None
+    effort: Effort | None = "medium"
+    channels: tuple[str, ...] = CHANNELS
+    tools: tuple[ToolNamespace, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeveloperContent:
+    """The application's message: instructions and function tools."""
+
+    instructions: str | None = None
+    tools: tuple[ToolNamespace, ...] = ()
+
+
+Content = str | SystemContent | DeveloperContent
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One Harmony message.
+
+    `name`: a tool's full name ("functions.get_weather"), or an optional name of another author.
+    `recipient`: whom it is for; None means everybody ("all"). An assistant message with a recipient is a call.
+    `content_type`: what follows the channel in the header, e.g. "<|constrain|>json".
+    """
+
+    role: Role
+    content: Content
+    name: str | None = None
+    channel: str | None = None
+    recipient: str | None = None
+    content_type: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The body as text; "" for structured system and developer messages."""
+        return self.content if isinstance(self.content, str) else ""
+
+    @property
+    def is_call(self) -> bool:
+        """True when the recipient makes it a call, whatever the channel."""
+        return self.role == "assistant" and self.recipient not in (None, "all")
+
+    def with_content(self, content: Content) -> "Message":
+        return replace(self, content=content)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """An immutable sequence of messages; `append` returns a new one."""
+
+    messages: tuple[Message, ...] = field(default=())
+
+    def append(self, *messages: Message) -> "Conversation":
+        return Conversation((*self.messages, *messages))
+
+
+def user(text: str) -> Message:
+    return Message("user", text)
+
+
+def tool_result(name: str, text: str, channel: str | None = "commentary") -> Message:
+    """A tool's answer to the assistant; `name` is the full name that was called ("functions.x")."""
+    return Message("tool", text, name=name, channel=channel, recipient="assistant")

@@ -1,0 +1,115 @@
+"""The one place that reads the environment.
+
+Everything Ossia lets a user set from outside is a field of `Settings`; a variable that begins with
+``OSSIA_`` and is not listed here raises, so that a typing mistake is not silently ignored.
+"""
+
+import locale
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import environ as process_environ
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+from platformdirs import user_cache_path, user_config_path, user_data_path
+
+from ossia.errors import SettingsError
+
+Numerics = Literal["q8", "bf16", "f32"]
+Lang = Literal["en", "ko"]
+
+_VARIABLES = {
+    "OSSIA_MODEL": "default model",
+    "OSSIA_HOME": "one folder for everything Ossia keeps (models, caches, history)",
+    "OSSIA_ISA": "kernels to use: scalar, avx2, avx512",
+    "OSSIA_NUMERICS": "arithmetic: q8, bf16, f32",
+    "OSSIA_THREADS": "threads the kernels use",
+    "OSSIA_LANG": "language of messages: en, ko",
+    "OSSIA_HISTORY": "off: the chat keeps no input history",
+    "OSSIA_POCKET_BASE": "the pocket base as a local file (.whl or .gguf), for machines without a registry",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment says, read once.
+
+    `data_dir` holds models (kept until `ossia rm`), `cache_dir` what can be made again, `config_dir`
+    the remembered model and the input history.
+    """
+
+    model: str | None
+    data_dir: Path
+    cache_dir: Path
+    config_dir: Path
+    isa: str | None
+    numerics: Numerics
+    threads: int | None
+    lang: Lang
+    history: bool
+    pocket_base: Path | None
+    hf_home: Path
+    ollama_models: Path
+    lmstudio_home: Path
+    offline: bool
+
+
+def load_settings(env: Mapping[str, str] = process_environ) -> Settings:
+    """Read `Settings` from `env`; raises SettingsError for unknown or impossible OSSIA_ variables."""
+    for name in env:
+        if name.startswith("OSSIA_") and name not in _VARIABLES:
+            raise SettingsError(
+                f"unknown setting {name}",
+                value=name,
+                limit=sorted(_VARIABLES),
+                remedy=f"Settings are: {', '.join(sorted(_VARIABLES))}.",
+            )
+    home = Path.home()
+    root = Path(env["OSSIA_HOME"]).expanduser() if env.get("OSSIA_HOME") else None
+    return Settings(
+        model=env.get("OSSIA_MODEL") or None,
+        data_dir=root / "data" if root else user_data_path("ossia"),
+        cache_dir=root / "cache" if root else user_cache_path("ossia"),
+        config_dir=root / "config" if root else user_config_path("ossia"),
+        isa=_choice(env, "OSSIA_ISA", ("scalar", "avx2", "avx512")),
+        numerics=cast(Numerics, _choice(env, "OSSIA_NUMERICS", get_args(Numerics)) or "q8"),
+        threads=_positive(env, "OSSIA_THREADS"),
+        lang=cast(Lang, _choice(env, "OSSIA_LANG", get_args(Lang)) or _locale_lang(env)),
+        history=_choice(env, "OSSIA_HISTORY", ("on", "off")) != "off",
+        pocket_base=Path(env["OSSIA_POCKET_BASE"]) if env.get("OSSIA_POCKET_BASE") else None,
+        hf_home=Path(env.get("HF_HOME") or home / ".cache" / "huggingface"),
+        ollama_models=Path(env.get("OLLAMA_MODELS") or home / ".ollama" / "models"),
+        lmstudio_home=home / ".lmstudio",
+        offline=env.get("HF_HUB_OFFLINE", "") not in ("", "0"),
+    )
+
+
+def _choice(env: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str | None:
+    value = env.get(name, "")
+    if value and value not in allowed:
+        raise SettingsError(
+            f"{name}={value!r} is not one of {', '.join(allowed)}",
+            value=value,
+            limit=allowed,
+            remedy=f"Set {name} to one of {', '.join(allowed)}, or unset it.",
+        )
+    return value or None
+
+
+def _positive(env: Mapping[str, str], name: str) -> int | None:
+    value = env.get(name, "")
+    if not value:
+        return None
+    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 1024:
+        raise SettingsError(
+            f"{name}={value!r} is not a number from 1 to 1024",
+            value=value,
+            limit=(1, 1024),
+            remedy=f"Set {name} to the number of threads, or unset it.",
+        )
+    return int(value)
+
+
+def _locale_lang(env: Mapping[str, str]) -> Lang:
+    name = env.get("LC_ALL") or env.get("LC_MESSAGES") or env.get("LANG") or locale.getlocale()[0]
+    return "ko" if (name or "").lower().startswith("ko") else "en"
