@@ -1,0 +1,76 @@
+# Two commands on a fresh machine: `make chat` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# Where pip finds a CPU build of torch; empty means pip's own index. On Linux the plain index brings
+# gigabytes of GPU libraries, so point this at PyTorch's index of CPU wheels.
+TORCH_INDEX ?=
+TORCH := torch==2.13.0
+
+NATIVE_SOURCES := CMakeLists.txt $(wildcard csrc/*.cc csrc/*.h)
+
+.PHONY: help setup chat test test-slow oracle check format bench golden clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
+
+setup: $(VENV)/.core $(VENV)/.pocket ## build .venv with the native core and fetch the pocket model
+
+chat: setup ## open the terminal chat on the pocket model
+	@$(BIN)/ossia chat --model pocket
+
+test: $(VENV)/.dev $(VENV)/.pocket ## run the tests (no torch needed)
+	@$(BIN)/python -m pytest tests --ignore tests/oracle -m "not slow and not outside" -q
+
+test-slow: $(VENV)/.dev $(VENV)/.pocket ## the tests that take minutes
+	@$(BIN)/python -m pytest tests --ignore tests/oracle -m slow
+
+oracle: $(VENV)/.oracle $(VENV)/.pocket ## compare live with transformers, openai-harmony and tiktoken
+	@$(BIN)/python -m pytest tests/oracle -m "not slow and not outside" -q
+
+check: $(VENV)/.dev ## format, lint, types, floors, vocabulary hash
+	@$(BIN)/ruff format --check src tests bench
+	@$(BIN)/ruff check src tests bench
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m ossia.tokenizer.vocabulary
+
+format: $(VENV)/.dev ## rewrite sources in the house's format
+	@$(BIN)/ruff format src tests bench
+	@$(BIN)/ruff check --fix src tests bench
+
+bench: setup ## measure pocket on this machine, beside llama.cpp where it is installed
+	@$(BIN)/python bench/pocket.py
+
+golden: $(VENV)/.oracle ## make the tests' golden files anew from the reference implementations
+	@for script in tests/golden/make_*.py; do $(BIN)/python $$script; done
+
+clean: ## remove what was built (models stay: see `ossia rm`)
+	rm -rf $(VENV) build dist
+
+$(VENV)/.made: scripts/check-machine
+	@scripts/check-machine $(PYTHON)
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.core: $(VENV)/.made pyproject.toml $(NATIVE_SOURCES)
+	@echo "Building the native core and installing Ossia (about a minute) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.oracle: $(VENV)/.dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,oracle,train]'
+	@touch $@
+
+$(VENV)/.pocket: $(VENV)/.core $(wildcard src/ossia/hub/pocket/data/*)
+	@$(BIN)/ossia pull pocket
+	@touch $@
