@@ -64,8 +64,10 @@ class Message:
     """One Harmony message.
 
     `name`: a tool's full name ("functions.get_weather"), or an optional name of another author.
-    `recipient`: whom it is for; None means everybody ("all"). An assistant message with a recipient is a call.
+    `recipient`: whom it is for; None means everybody ("all"). An assistant message with one is a call.
     `content_type`: what follows the channel in the header, e.g. "<|constrain|>json".
+    `recipient_in`: where the header names the recipient. Canonical is after the author; models also put it
+    after the channel, and a message must render again as it was sampled.
     """
 
     role: Role
@@ -74,6 +76,7 @@ class Message:
     channel: str | None = None
     recipient: str | None = None
     content_type: str | None = None
+    recipient_in: Literal["author", "channel"] = "author"
 
     @property
     def text(self) -> str:
