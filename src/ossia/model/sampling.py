@@ -1,0 +1,254 @@
+"""From logits to the next token.
+
+Order of operations (vLLM's, so that a request means the same there and here):
+
+1. log-probabilities, if asked for: log-softmax of the *raw* logits, before anything below;
+2. the grammar's mask;
+3. logit bias;
+4. repetition penalty over prompt and answer (a positive logit is divided, a negative one multiplied),
+   then frequency (times the count) and presence penalty over the answer only;
+5. temperature 0: the largest logit, ties to the lower id. Otherwise divide by the temperature, then
+6. min_p (relative to the most likely token), 7. top_k (ties to the lower id), 8. top_p (the smallest
+   set of most likely tokens that reaches it), 9. Gumbel-max with a counter-based generator.
+
+What this file does not do: count tokens, recognise stop ids, or know what an id means. The engine does
+the first two, nobody in this tower the third.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ossia.errors import InputError
+from ossia.model.gumbel import draw, draw_among, stream_key
+
+Finish = Literal["stop", "length", "cancelled"]
+MAX_LOGPROBS = 128
+
+
+class TokenMask(Protocol):
+    """A grammar, seen from the numbers: which ids may come next. One per request, with state."""
+
+    @property
+    def finished(self) -> bool:
+        """Nothing may follow."""
+        ...
+
+    def mask(self, out: NDArray[np.uint8]) -> None:
+        """Write 1 for every allowed id and 0 elsewhere; out (V,)."""
+        ...
+
+    def advance(self, ids: Sequence[int]) -> None:
+        """Accept these ids."""
+        ...
+
+    def forced(self) -> list[int]:
+        """The ids that must come next whatever the model says; empty where there is a choice."""
+        ...
+
+    def rollback(self, n: int) -> None:
+        """Forget the last n accepted ids."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How one request is sampled; raises InputError for a value outside its range.
+
+    `logprobs`: None for none, n for the chosen token's and those of the n most likely ones. `seed` None lets
+    the engine draw one per request. `boundary_ids`: after these the engine keeps a prefix snapshot.
+    """
+
+    max_tokens: int | None = None
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: Mapping[int, float] = field(default_factory=dict[int, float])
+    seed: int | None = None
+    logprobs: int | None = None
+    stop_ids: frozenset[int] = frozenset()
+    boundary_ids: frozenset[int] = frozenset()
+    mask: TokenMask | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_tokens is not None:
+            _in_range("max_tokens", self.max_tokens, 1, math.inf)
+        _in_range("temperature", self.temperature, 0, 100)
+        _in_range("top_p", self.top_p, 0, 1, open_low=True)
+        _in_range("top_k", self.top_k, 0, math.inf)
+        _in_range("min_p", self.min_p, 0, 1)
+        _in_range("repetition_penalty", self.repetition_penalty, 0, 100, open_low=True)
+        _in_range("presence_penalty", self.presence_penalty, -2, 2)
+        _in_range("frequency_penalty", self.frequency_penalty, -2, 2)
+        if self.logprobs is not None:
+            _in_range("logprobs", self.logprobs, 0, MAX_LOGPROBS)
+        for token, bias in self.logit_bias.items():
+            _in_range("logit_bias token id", token, 0, math.inf)
+            _in_range(f"logit_bias[{token}]", bias, -100, 100)
+
+    @property
+    def has_penalties(self) -> bool:
+        """Whether sampling needs to know the tokens so far."""
+        return (self.repetition_penalty, self.presence_penalty, self.frequency_penalty) != (1.0, 0.0, 0.0)
+
+    def check_vocabulary(self, vocab_size: int) -> None:
+        """Raise InputError where an id in `logit_bias` is not in the vocabulary."""
+        for token in self.logit_bias:
+            _in_range("logit_bias token id", token, 0, vocab_size - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One sampled token. `logprob` and `top` are of the model's raw distribution; `cached`, on a request's
+    first token, counts the prompt tokens taken from the prefix cache."""
+
+    id: int
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
+    finish: Finish | None = None
+    cached: int = 0
+
+
+class TokenHistory:
+    """The ids a request has seen, for the penalties: prompt ids once, answer ids counted."""
+
+    def __init__(self, prompt_ids: Iterable[int] = (), generated_ids: Iterable[int] = ()) -> None:
+        self._seen = dict.fromkeys(prompt_ids, 0)  # id → times in the answer
+        for token in generated_ids:
+            self.append(token)
+
+    def append(self, token: int) -> None:
+        """Count one more id of the answer."""
+        self._seen[token] = self._seen.get(token, 0) + 1
+
+    def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Distinct ids (n,) and how often each stands in the answer (n,)."""
+        n = len(self._seen)
+        ids = np.fromiter(self._seen.keys(), np.int64, n)
+        return ids, np.fromiter(self._seen.values(), np.float32, n)
+
+
+_NO_HISTORY = TokenHistory()
+
+
+def sample(
+    logits: NDArray[np.float32],
+    params: SamplingParams,
+    *,
+    position: int,
+    seed: int,
+    history: TokenHistory = _NO_HISTORY,
+) -> Token:
+    """Choose the token at absolute `position` from logits (V,), which are left as they are.
+
+    The result is a function of the arguments alone. `history` is read only where `params.has_penalties`.
+    Raises InputError where the mask allows no token.
+    """
+    assert not math.isnan(top := float(logits.max())), f"the model computed NaN logits at position {position}"
+    assert top < math.inf, f"the model computed an infinite logit at position {position}"
+    adjusted = _adjust(logits, params, history)
+    best = int(adjusted.argmax())
+    if adjusted[best] == -math.inf:
+        raise InputError(
+            f"the grammar allows no token at position {position}",
+            value=position,
+            remedy="Its rules contradict each other, or the stop ids are not part of it.",
+        )
+    chosen = best if params.temperature == 0 else _draw(adjusted, best, params, stream_key(seed, position))
+    if params.logprobs is None:
+        return Token(chosen)
+    logprob, alternatives = log_probabilities(logits, chosen, params.logprobs)
+    return Token(chosen, logprob, alternatives)
+
+
+def log_probabilities(
+    logits: NDArray[np.float32], chosen: int, n: int
+) -> tuple[float, tuple[tuple[int, float], ...]]:
+    """log-softmax of `logits` (V,) at `chosen`, and the n most likely ids with theirs, likeliest first."""
+    top = float(logits.max())
+    norm = top + math.log(float(np.exp(logits - np.float32(top)).sum(dtype=np.float64)))
+    ids = _largest(logits, min(n, logits.size)) if n else np.empty(0, np.int64)
+    return float(logits[chosen]) - norm, tuple((int(i), float(logits[i]) - norm) for i in ids)
+
+
+def _adjust(
+    logits: NDArray[np.float32], params: SamplingParams, history: TokenHistory
+) -> NDArray[np.float32]:
+    if params.mask is None and not params.logit_bias and not params.has_penalties:
+        return logits
+    x = logits.copy()
+    if params.mask is not None:
+        allowed = np.zeros(x.size, np.uint8)
+        params.mask.mask(allowed)
+        x[allowed == 0] = -np.inf
+    for token, bias in params.logit_bias.items():
+        x[token] += np.float32(bias)
+    if params.has_penalties:
+        ids, counts = history.arrays()
+        at = x[ids]
+        penalty = np.float32(params.repetition_penalty)
+        at = np.where(at > 0, at / penalty, at * penalty)
+        at -= np.float32(params.frequency_penalty) * counts
+        at -= np.float32(params.presence_penalty) * (counts > 0)
+        x[ids] = at
+    return x
+
+
+def _draw(x: NDArray[np.float32], best: int, params: SamplingParams, key: int) -> int:
+    # Tiny temperatures: subtract first, so that nothing but -inf can overflow.
+    with np.errstate(over="ignore"):
+        z = (x - x[best]) / np.float32(max(params.temperature, 1e-30))
+    if params.min_p > 0:
+        z[z < np.float32(math.log(params.min_p))] = -np.inf
+    if 0 < params.top_k < z.size:
+        ids = _largest(z, params.top_k)
+        needed = params.top_p * float(np.exp(z[ids]).sum(dtype=np.float64))
+    elif params.top_p < 1:
+        needed = params.top_p * float(np.exp(z).sum(dtype=np.float64))
+        ids = _down_to_mass(z, needed)
+    else:
+        return draw(key, z)
+    p = np.exp(z[ids]).astype(np.float64)
+    if params.top_p < 1:
+        p = p[: int(np.searchsorted(np.cumsum(p), needed)) + 1]
+    p = p[p > 0]  # sorted, so these are the first
+    return draw_among(key, ids[: p.size], p)
+
+
+def _largest(x: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Ids of the k largest, largest first; ties to the lower id."""
+    kth = np.partition(x, x.size - k)[x.size - k]
+    above = np.flatnonzero(x > kth)
+    ids = np.concatenate([above, np.flatnonzero(x == kth)[: k - above.size]])
+    ids.sort()
+    return ids[np.argsort(-x[ids], kind="stable")]
+
+
+def _down_to_mass(z: NDArray[np.float32], mass: float) -> NDArray[np.int64]:
+    """Ids, likeliest first, of enough of the distribution to hold `mass` of it (sorting all V is slow)."""
+    ids = np.empty(0, np.int64)
+    for depth in (2.0, 4.0, 6.0, 8.0, 10.0, 13.0, 16.0, 200.0):  # float32's exp is 0 beyond 104
+        ids = np.flatnonzero(z >= -depth)
+        if float(np.exp(z[ids]).sum(dtype=np.float64)) > mass * (1 + 1e-6):
+            break
+    return ids[np.argsort(-z[ids], kind="stable")]
+
+
+def _in_range(name: str, value: float, low: float, high: float, *, open_low: bool = False) -> None:
+    if low <= value <= high and not (open_low and value == low):  # False for NaN too
+        return
+    limit = f"{'above' if open_low else 'from'} {low:g}" + ("" if high == math.inf else f" to {high:g}")
+    raise InputError(
+        f"{name} is {value!r}, but must be {limit}",
+        value=value,
+        limit=(low, high),
+        remedy=f"Choose a {name} {limit}.",
+    )
