@@ -15,6 +15,7 @@ from ossia.errors import CheckpointError
 from ossia.tokenizer.base import Markers, Tokenizer
 from ossia.tokenizer.o200k import load_o200k_harmony
 from ossia.tokenizer.pieces import PieceTable, Utf8Stream, well_formed
+from ossia.tokenizer.vocabulary import TOKENS
 
 _MARKER_NAMES = {
     "start": "<|start|>",
@@ -111,7 +112,11 @@ def _unusable(message: str) -> CheckpointError:
 
 
 def _added(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    return spec.get("added_tokens") or []
+    added = cast(Any, spec.get("added_tokens") or [])
+    for token in added:
+        if not (isinstance(token.get("content"), str) and isinstance(token.get("id"), int)):
+            raise _unusable(f"added token {token!r} has no content or id")
+    return added
 
 
 def _control_tokens(spec: dict[str, Any]) -> dict[str, int]:
@@ -165,14 +170,12 @@ def _byte_of_character() -> dict[str, int]:
 
 
 def _is_o200k_harmony(spec: dict[str, Any]) -> bool:
-    o200k = load_o200k_harmony
     ids = {token["content"]: token["id"] for token in _added(spec)}
-    if ids.get("<|start|>") != 200_006 or ids.get("<|call|>") != 200_012:
+    vocabulary = cast(dict[str, int], spec["model"].get("vocab", {}))
+    if ids.get("<|start|>") != 200_006 or ids.get("<|call|>") != 200_012 or len(vocabulary) < TOKENS:
         return False
-    vocabulary: dict[str, int] = spec["model"].get("vocab", {})
-    byte_of = _byte_of_character()
-    packaged = o200k()
-    text_tokens = {t: i for t, i in vocabulary.items() if i < 199_998 and all(c in byte_of for c in t)}
-    return len(text_tokens) == 199_998 and all(
-        packaged.decode_bytes([i]) == bytes([byte_of[c] for c in t]) for t, i in text_tokens.items()
+    packaged, byte_of = load_o200k_harmony(), _byte_of_character()
+    texts = {i: t for t, i in vocabulary.items() if i < TOKENS}
+    return len(texts) == TOKENS and all(
+        packaged.decode_bytes([i]) == bytes([byte_of.get(c, 0) for c in t]) for i, t in texts.items()
     )

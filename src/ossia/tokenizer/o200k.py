@@ -5,8 +5,9 @@ Ids and names as in openai-harmony 0.0.8 and tiktoken 0.14, which agree but for 
 ``<|endofprompt|>`` and ``<|reserved_200018|>``.
 """
 
+import re
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, cached_property
 
 import tiktoken
 
@@ -52,6 +53,9 @@ _PATTERN = "|".join(
         r"\s+",
     )
 )
+# tiktoken's regex engine overflows its stack on a million spaces in a row (`\s+(?!\S)` backtracks).
+_RUN_LIMIT = 500_000
+_SPACE = r"[^\S\r\n\x1c-\x1f]"  # Unicode White_Space without line ends: what its \s matches, less \r and \n
 
 
 def _special_tokens() -> dict[str, int]:
@@ -67,11 +71,9 @@ class O200kHarmony:
         self._special = _special_tokens()
         names = {i: name for name, i in reversed(self._special.items())}  # the first name of an id wins
         self._table = PieceTable([*pieces, *(names[i].encode() for i in range(TOKENS, VOCAB_SIZE))])
+        self._ranks = dict(zip(pieces, range(TOKENS), strict=True))
         self._bpe = tiktoken.Encoding(
-            "o200k_harmony",
-            pat_str=_PATTERN,
-            mergeable_ranks=dict(zip(pieces, range(TOKENS), strict=True)),
-            special_tokens=self._special,
+            "o200k_harmony", pat_str=_PATTERN, mergeable_ranks=self._ranks, special_tokens=self._special
         )
 
     @property
@@ -92,7 +94,10 @@ class O200kHarmony:
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text` as ordinary text; lone surrogates are read as U+FFFD."""
-        return self._bpe.encode_ordinary(well_formed(text))
+        text = well_formed(text)
+        if len(text) > _RUN_LIMIT:
+            return self._encode_runs(text, _RUN_LIMIT)
+        return self._bpe.encode_ordinary(text)
 
     def decode(self, ids: Iterable[int]) -> str:
         return self._table.decode(ids)
@@ -102,6 +107,26 @@ class O200kHarmony:
 
     def stream(self) -> Utf8Stream:
         return self._table.stream()
+
+    def _encode_runs(self, text: str, limit: int) -> list[int]:
+        """Encode as the pattern would, but take runs of more than `limit` spaces out of its hands.
+
+        Such a run begins a piece. The pattern gives its last space to the word that follows, and the
+        rest is one piece; before a line end or at the end of the text there is nothing to give.
+        """
+        ids: list[int] = []
+        done = 0
+        for run in re.finditer(rf"(?<!{_SPACE}){_SPACE}{{{limit + 1},}}+(?![\r\n])", text):
+            end = run.end() if run.end() == len(text) else run.end() - 1
+            ids += self._bpe.encode_ordinary(text[done : run.start()])
+            ids += self._single_piece.encode_ordinary(text[run.start() : end])
+            done = end
+        return ids + self._bpe.encode_ordinary(text[done:])
+
+    @cached_property
+    def _single_piece(self) -> tiktoken.Encoding:
+        """The same ranks without a pattern: whatever it is given is one piece."""
+        return tiktoken.Encoding("piece", pat_str="(?s:.+)", mergeable_ranks=self._ranks, special_tokens={})
 
 
 @cache
