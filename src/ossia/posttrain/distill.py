@@ -1,0 +1,198 @@
+"""Lets the base speak for itself: its answers to everyday questions and its own plain text, with soft targets.
+
+Every sampled token is stored with the base's 16 likeliest tokens and their log-probabilities, so that training can
+hold the adapter to the base's distribution (KL) without running the base again. The file is a folder of
+numbered `.npz` shards; a run that was stopped goes on after the last one.
+
+    python -m ossia.posttrain.distill --base BASE.gguf --out FOLDER
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from random import Random
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ossia.hub.pocket.gguf import read_gguf
+from ossia.hub.pocket.layout import Base
+from ossia.hub.pocket.vocabulary import tokenizer_json
+from ossia.posttrain import topics
+from ossia.posttrain.network import KeyValue, Network
+from tokenizers import Tokenizer
+
+TOP = 16
+IM_START, IM_END, ENDOFTEXT = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
+_SYSTEM = "You are a helpful AI assistant."
+_SEED = 20
+Kind = Literal["chat", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One thing to sample: the prompt's ids, how many tokens at most, at which temperature."""
+
+    kind: Kind
+    prompt: str
+    ids: tuple[int, ...]
+    limit: int
+    temperature: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the base said: `ids` (n,), and for each the base's likeliest tokens: `top_ids`, `top_logprobs` (n, TOP)."""
+
+    kind: Kind
+    prompt: str
+    prompt_ids: NDArray[np.int32]
+    ids: NDArray[np.int32]
+    top_ids: NDArray[np.int32]
+    top_logprobs: NDArray[np.float16]
+
+
+def jobs(tokenizer: Tokenizer, chats: int, texts: int) -> list[Job]:
+    """What is sampled, in a fixed order."""
+    rng = Random(_SEED)
+    questions = topics.distinct(topics.question, chats, rng)
+    found = [Job("chat", text, tuple(_chat_ids(tokenizer, text)), 144, 0.35) for text in questions]
+    for _ in range(texts):
+        text = topics.opening(rng)
+        ids = tokenizer.encode(ENDOFTEXT + text, add_special_tokens=False).ids
+        found.append(Job("text", text, tuple(ids), 224, 1.0))
+    rng.shuffle(found)
+    return found
+
+
+def _chat_ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    frame = f"{IM_START}system\n{_SYSTEM}{IM_END}\n{IM_START}user\n{text}{IM_END}\n{IM_START}assistant\n"
+    return tokenizer.encode(frame, add_special_tokens=False).ids
+
+
+def batches(found: list[Job], size: int) -> list[list[Job]]:
+    """Jobs of equal kind and prompt length together (so nothing needs padding), at most `size` of them."""
+    cut: list[list[Job]] = []
+    # In windows, so that an interrupted run has seen every kind and length.
+    for start in range(0, len(found), size * 12):
+        window = sorted(found[start : start + size * 12], key=lambda job: (job.kind, len(job.ids)))
+        for _, group in groupby(window, key=lambda job: (job.kind, len(job.ids))):
+            members = list(group)
+            cut.extend(members[at : at + size] for at in range(0, len(members), size))
+    return cut
+
+
+class Speaker:
+    """Samples from the base in batches of equal prompt length."""
+
+    def __init__(self, network: Network, stop_ids: tuple[int, ...]) -> None:
+        self.network = network
+        self.stop_ids = torch.tensor(stop_ids)
+
+    @torch.inference_mode()
+    def sample(self, batch: list[Job], generator: torch.Generator) -> list[Sample]:
+        ids = torch.tensor([job.ids for job in batch])
+        limit, temperature = batch[0].limit, batch[0].temperature
+        past: list[KeyValue | None] = [None] * len(self.network.blocks)
+        rows: list[tuple[Tensor, Tensor, Tensor]] = []
+        done = torch.zeros(len(batch), dtype=torch.bool)
+        position = 0
+        for _ in range(limit):
+            logits, position = self._step(ids, past, position)
+            logprobs = torch.log_softmax(logits.float(), dim=-1)
+            top = logprobs.topk(TOP, dim=-1)
+            weights = torch.softmax(top.values / temperature, dim=-1)
+            choice = torch.multinomial(weights, 1, generator=generator)
+            picked = top.indices.gather(1, choice)[:, 0]
+            rows.append((torch.where(done, -1, picked), top.indices, top.values))
+            done |= torch.isin(picked, self.stop_ids)
+            if bool(done.all()):
+                break
+            ids = picked[:, None]
+        return [_collect(job, row, rows) for row, job in enumerate(batch)]
+
+    def _step(self, ids: Tensor, past: list[KeyValue | None], position: int) -> tuple[Tensor, int]:
+        stop = position + ids.shape[1]
+        x = self.network.embed(ids)
+        rotation = self.network.rotation.slice(position, stop)
+        for index, block in enumerate(self.network.blocks):
+            x, past[index] = block(x, rotation, past[index])
+        return self.network.logits(self.network.final_norm(x[:, -1])), stop
+
+
+def _collect(job: Job, row: int, rows: list[tuple[Tensor, Tensor, Tensor]]) -> Sample:
+    kept = [(int(ids[row]), top[row], values[row]) for ids, top, values in rows if int(ids[row]) >= 0]
+    return Sample(
+        job.kind,
+        job.prompt,
+        np.array(job.ids, np.int32),
+        np.array([token for token, _, _ in kept], np.int32),
+        np.stack([top.numpy() for _, top, _ in kept]).astype(np.int32),
+        np.stack([values.numpy() for _, _, values in kept]).astype(np.float16),
+    )
+
+
+def save_shard(path: Path, samples: list[Sample]) -> None:
+    """Write one shard, whole or not at all."""
+    arrays: dict[str, NDArray[np.generic]] = {
+        "kind": np.array([sample.kind for sample in samples]),
+        "prompt": np.array([sample.prompt for sample in samples]),
+        "prompt_lengths": np.array([len(sample.prompt_ids) for sample in samples]),
+        "lengths": np.array([len(sample.ids) for sample in samples]),
+        "prompt_ids": np.concatenate([sample.prompt_ids for sample in samples]),
+        "ids": np.concatenate([sample.ids for sample in samples]),
+        "top_ids": np.concatenate([sample.top_ids for sample in samples]),
+        "top_logprobs": np.concatenate([sample.top_logprobs for sample in samples]),
+    }
+    partial = path.with_suffix(".partial.npz")
+    np.savez(partial, **arrays)
+    partial.replace(path)
+
+
+def load_samples(folder: Path) -> Iterator[Sample]:
+    """Every sample of the finished shards in `folder`, in order."""
+    for path in sorted(folder.glob("shard-*.npz")):
+        if path.name.endswith(".partial.npz"):
+            continue
+        with np.load(path) as shard:
+            cuts = np.cumsum(shard["lengths"])[:-1]
+            prompts = np.split(shard["prompt_ids"], np.cumsum(shard["prompt_lengths"])[:-1])
+            columns = (np.split(shard[name], cuts) for name in ("ids", "top_ids", "top_logprobs"))
+            for kind, prompt, prompt_ids, ids, top_ids, top_logprobs in zip(
+                shard["kind"], shard["prompt"], prompts, *columns, strict=True
+            ):
+                yield Sample(str(kind), str(prompt), prompt_ids, ids, top_ids, top_logprobs)  # type: ignore[arg-type]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--base", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--chats", type=int, default=2400)
+    parser.add_argument("--texts", type=int, default=800)
+    parser.add_argument("--batch", type=int, default=96)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    options.out.mkdir(parents=True, exist_ok=True)
+    source = read_gguf(options.base)
+    tokenizer = Tokenizer.from_str(tokenizer_json(source))
+    stops = tuple(tokenizer.token_to_id(name) for name in (IM_END, ENDOFTEXT))
+    speaker = Speaker(Network(Base(source), swiglu_limit=None), stops)
+    work = batches(jobs(tokenizer, options.chats, options.texts), options.batch)
+    for index, batch in enumerate(work):
+        path = options.out / f"shard-{index:04d}.npz"
+        if path.exists():
+            continue
+        samples = speaker.sample(batch, torch.Generator().manual_seed(_SEED * 10_000 + index))
+        save_shard(path, samples)
+        print(f"{index + 1}/{len(work)} {sum(len(sample.ids) for sample in samples)} tokens", flush=True)
+
+
+if __name__ == "__main__":
+    main()
