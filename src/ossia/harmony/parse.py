@@ -1,0 +1,280 @@
+"""Token ids to messages, while they are sampled: total, streaming, and by token id alone.
+
+Whatever a model samples is data, so nothing raises here: slips are recovered from and reported. Three rules
+decide how. What was labelled analysis never becomes final; a final is never lost; every token that
+was fed belongs to exactly one span. Control tokens steer and are never text; text never steers.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from ossia.harmony.events import (
+    Code,
+    ContentDelta,
+    Diagnostic,
+    MessageEnded,
+    MessageStarted,
+    ParseEvent,
+    Span,
+    Stop,
+)
+from ossia.harmony.header import Header, Section, read_header
+from ossia.harmony.messages import CHANNELS, Message, Role
+from ossia.tokenizer.base import StreamDecoder, Tokenizer
+
+
+@dataclass(slots=True)
+class _Head:
+    """A header under way. `prompted`: its ``<|start|>`` and role stood in the prompt."""
+
+    start: int
+    explicit: bool
+    prompted: Role | None = None
+    sections: dict[Section, list[int]] = field(default_factory=dict[Section, list[int]])
+    text: list[int] = field(default_factory=list[int])
+
+    def begin(self, section: Section) -> None:
+        """Open a section, as the last; a second channel replaces the first, a second marker adds on."""
+        before = self.sections.pop(section, [])
+        self.sections[section] = before if section == "constrain" else []
+
+    def add(self, token_id: int) -> None:
+        if not self.sections:
+            self.begin("author")
+        self.sections[list(self.sections)[-1]].append(token_id)
+        self.text.append(token_id)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A message whose body is under way."""
+
+    start: int
+    header: Header
+    decoder: StreamDecoder
+    parts: list[str] = field(default_factory=list[str])
+
+
+class StreamParser:
+    """Feed ids one by one, get events; `finish` when no more come.
+
+    `role` is given when the prompt ended in ``<|start|>`` and that role, as for sampling; None parses
+    from the first ``<|start|>``. With neither header nor body under way it waits for a message; a
+    header or body under way is `_head` or `_draft`. Both at once: a header seems to have begun inside a
+    body that did not end, and nothing is decided until it proves to be one.
+    """
+
+    def __init__(self, tok: Tokenizer, *, role: Role | None = "assistant") -> None:
+        self._tok = tok
+        self._marks = tok.markers
+        self._control = frozenset(tok.special_tokens.values())
+        self._size = tok.vocab_size
+        self._stops: dict[int, Stop] = {
+            self._marks.end: "end",
+            self._marks.call: "call",
+            self._marks.return_: "return",
+            self._marks.endoftext: "return",
+        }
+        self._sampled = role == "assistant"
+        self._fed = 0
+        self._head = _Head(0, explicit=False, prompted=role) if role else None
+        self._draft: _Draft | None = None
+        self._messages: list[Message] = []
+        self._spans: list[Span] = []
+        self._events: list[ParseEvent] = []
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """Every message that has ended."""
+        return tuple(self._messages)
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """The tokens so far, divided: each in one span, but for those of a header or body under way."""
+        return tuple(self._spans)
+
+    def feed(self, token_id: int) -> list[ParseEvent]:
+        """Take one id (any integer) and return what it brought about."""
+        at = self._fed
+        self._fed = at + 1
+        draft = self._draft
+        text = token_id not in self._control and 0 <= token_id < self._size
+        if text and draft is not None and self._head is None:
+            delta = draft.decoder.feed(token_id)
+            if not delta:
+                return []
+            draft.parts.append(delta)
+            return [ContentDelta(delta, draft.header.channel, draft.header.recipient)]
+        self._events = []
+        if text:
+            self._head = self._head or _Head(at, explicit=False)
+            self._head.add(token_id)
+        else:
+            self._take_control(token_id, at)
+        return self._events
+
+    def finish(self) -> list[ParseEvent]:
+        """Return what is still owed when the tokens have run out."""
+        self._events = []
+        if self._head is not None:
+            self._resolve(self._fed, "cut")
+        if self._draft is not None:
+            self._close("cut", self._fed)
+        return self._events
+
+    def _take_control(self, token_id: int, at: int) -> None:
+        if token_id == self._marks.start:
+            self._take_start(at)
+        elif token_id == self._marks.channel:
+            self._take_channel(at)
+        elif token_id == self._marks.message and not self._in_body:
+            self._take_message(at)
+        elif token_id == self._marks.constrain and not self._in_body:
+            self._head = self._head or _Head(at, explicit=False)
+            self._head.begin("constrain")
+        elif token_id in self._stops:
+            self._take_stop(self._stops[token_id], at)
+        elif self._head is None and self._draft is None:
+            self._skip("stray-token", at, at + 1, str(token_id))
+        else:
+            self._note("unexpected-token", at, at + 1, str(token_id))
+
+    @property
+    def _in_body(self) -> bool:
+        return self._draft is not None and self._head is None
+
+    def _take_start(self, at: int) -> None:
+        if self._head is not None:
+            self._resolve(at, None)
+        self._head = _Head(at, explicit=True)
+
+    def _take_channel(self, at: int) -> None:
+        head = self._head
+        if head is not None and "channel" in head.sections:
+            if self._read(head, whole=False).rest:  # a body without <|message|>, and now the next header
+                self._resolve(at, None)
+                head = None
+            else:
+                self._note("repeated-channel", head.start, at + 1)
+        head = head or _Head(at, explicit=False)
+        head.begin("channel")
+        self._head = head
+
+    def _take_message(self, at: int) -> None:
+        head = self._head or _Head(at, explicit=False)
+        self._head = None
+        self._close_unended(head)
+        self._begin(head, self._read(head, whole=True), at + 1)
+
+    def _take_stop(self, stop: Stop, at: int) -> None:
+        if self._head is not None and self._resolve(at + 1, stop):
+            return
+        if self._draft is not None:
+            self._close(stop, at + 1)
+        else:
+            self._skip("stray-token", at, at + 1, stop)
+
+    def _resolve(self, end: int, stop: Stop | None) -> bool:
+        """Settle a header that got no ``<|message|>``; False if it was text of the body it stood in.
+
+        `stop` is what ended it, None when another header begins at `end`.
+        """
+        head, self._head = self._head, None
+        assert head is not None, "only a header under way can be settled"
+        header = self._read(head, whole=False)
+        if self._draft is not None and not (header.says_role or header.channel in CHANNELS):
+            self._absorb(head, self._draft)
+            return False
+        self._close_unended(head)
+        if not _is_message(head, header, stop):
+            self._skip("skipped-header", head.start, end, self._tok.decode(head.text))
+            return True
+        self._note("missing-message", head.start, end)
+        self._begin(head, header, end)
+        self._deliver(header.rest)
+        self._close(stop or "end", end)
+        return True
+
+    def _read(self, head: _Head, *, whole: bool) -> Header:
+        sections: dict[Section, str] = {name: self._tok.decode(ids) for name, ids in head.sections.items()}
+        return read_header(sections, head.prompted, sampled=self._sampled, whole=whole)
+
+    def _absorb(self, head: _Head, draft: _Draft) -> None:
+        """Take what looked like a header as text of the body it stood in."""
+        self._note("unexpected-token", head.start, head.start + 1)
+        for token_id in head.text:
+            self._deliver(draft.decoder.feed(token_id))
+
+    def _close_unended(self, head: _Head) -> None:
+        if self._draft is not None:
+            self._note("missing-end", head.start, head.start + 1)
+            self._close("end", head.start)
+
+    def _begin(self, head: _Head, header: Header, end: int) -> None:
+        if not head.explicit and head.prompted is None:
+            self._note("missing-start", head.start, end)
+        for code, detail in header.notes:
+            self._note(code, head.start, end, detail)
+        self._draft = _Draft(head.start, header, self._tok.stream())
+        self._events.append(
+            MessageStarted(header.role, header.name, header.channel, header.recipient, header.content_type)
+        )
+
+    def _deliver(self, text: str) -> None:
+        draft = self._draft
+        assert draft is not None, "text needs a message to go to"
+        if text:
+            draft.parts.append(text)
+            self._events.append(ContentDelta(text, draft.header.channel, draft.header.recipient))
+
+    def _close(self, stop: Stop, end: int) -> None:
+        draft = self._draft
+        assert draft is not None, "only a message under way can end"
+        self._deliver(draft.decoder.flush())
+        self._draft = None
+        message = draft.header.message("".join(draft.parts))
+        if message.is_call and stop in ("end", "return"):
+            self._note("call-without-marker", end - 1, end)
+        elif stop == "call" and not message.is_call:
+            self._note("marker-without-call", end - 1, end)
+        self._spans.append(Span(draft.start, end, len(self._messages)))
+        self._messages.append(message)
+        self._events.append(MessageEnded(message, stop))
+
+    def _skip(self, code: Code, start: int, end: int, detail: str) -> None:
+        if end > start:
+            self._spans.append(Span(start, end, None))
+            self._note(code, start, end, detail)
+
+    def _note(self, code: Code, start: int, end: int, detail: str = "") -> None:
+        self._events.append(Diagnostic(code, start, end, detail))
+
+
+def parse(
+    ids: Iterable[int], tok: Tokenizer, role: Role | None = None
+) -> tuple[list[Message], list[Diagnostic]]:
+    """Return the messages in `ids` and what was wrong with them; never raises.
+
+    `role` as for StreamParser: given when `ids` continue a prompt that ended in that role.
+    """
+    parser = StreamParser(tok, role=role)
+    notes = [event for event in _run(parser, ids) if isinstance(event, Diagnostic)]
+    return list(parser.messages), notes
+
+
+def _run(parser: StreamParser, ids: Iterable[int]) -> Iterator[ParseEvent]:
+    for token_id in ids:
+        yield from parser.feed(token_id)
+    yield from parser.finish()
+
+
+def _is_message(head: _Head, header: Header, stop: Stop | None) -> bool:
+    """Is a header without ``<|message|>`` worth keeping as a message?
+
+    When the tokens ran out, half a word is no channel and no recipient: only text after a known channel
+    counts, or text of a model that writes no header at all.
+    """
+    known = header.channel in CHANNELS
+    if stop == "cut":
+        return bool(header.rest) and (known or not (head.explicit or "channel" in head.sections))
+    return bool(header.rest) or header.recipient is not None or (stop is not None and known)
