@@ -1,0 +1,145 @@
+// moe: the chosen experts of every token. (token, choice) pairs are sorted by expert, so each expert's weights stream once;
+// gate and up, SwiGLU and quantisation are one task, down and the weighted sum another.
+#ifndef OSSIA_ISA
+#define OSSIA_FAMILY "moe.cc"
+#include "every_isa.h"
+#else
+
+namespace ossia {
+namespace OSSIA_ISA {
+namespace {
+
+#include "lanes.h"
+#include "dots.h"
+
+constexpr int64_t kGateUpRows = 64;  // interleaved gate, up: 32 hidden units, one block to quantise
+
+// Pairs in the order of their experts. Active expert i owns pairs [begin[i], begin[i + 1]).
+struct Groups {
+  int32_t *token, *place, *expert, *begin;  // place[t * top_k + k] = where that pair went
+  int64_t active;
+};
+
+struct Job {
+  const MoeArgs& a;
+  Groups g;
+  Act hidden;  // (pairs, F)
+  int64_t chunk, chunks;
+};
+
+bool group(const MoeArgs& a, Scratch& shared, Groups& g) {
+  const int64_t tokens = a.x.rows, pairs = tokens * a.top_k, experts = a.gate_up.count;
+  int32_t* memory = shared.get<int32_t>(0, 2 * pairs + 3 * experts + 2);
+  g = {memory, memory + pairs, memory + 2 * pairs, memory + 2 * pairs + experts, 0};
+  int32_t* next = g.begin + experts + 1;
+  std::memset(next, 0, experts * sizeof(int32_t));
+  for (int64_t i = 0; i < pairs; i++) {
+    if (a.ids[i] < 0 || a.ids[i] >= experts) return false;
+    next[a.ids[i]]++;
+  }
+  int32_t at = 0;
+  for (int64_t e = 0; e < experts; e++) {
+    const int32_t size = next[e];
+    next[e] = at;
+    if (size == 0) continue;
+    g.expert[g.active] = static_cast<int32_t>(e);
+    g.begin[g.active++] = at;
+    at += size;
+  }
+  g.begin[g.active] = at;
+  for (int64_t i = 0; i < pairs; i++) {
+    g.place[i] = next[a.ids[i]]++;
+    g.token[g.place[i]] = static_cast<int32_t>(i / a.top_k);
+  }
+  return true;
+}
+
+// Where the team keeps the hidden rows between the two halves.
+Act hidden_rows(const MoeArgs& a, Scratch& shared) {
+  const int64_t pairs = a.x.rows * a.top_k, width = a.down.k, blocks = width / 32;
+  Act h{a.x.numerics, nullptr, nullptr, nullptr, nullptr, pairs, width};
+  if (h.numerics == Numerics::q8) {
+    h.data = shared.get<int8_t>(1, pairs * width);
+    h.split = shared.get<int8_t>(2, pairs * width);
+    h.scales = shared.get<float>(3, pairs * blocks);
+    h.sums = shared.get<int32_t>(4, pairs * blocks);
+  } else {
+    h.data = shared.get<float>(1, pairs * width);
+  }
+  return h;
+}
+
+// Interleaved (g, u) pairs, even = gate, odd = up, to (min(g, limit) * sigmoid(alpha g)) * (clamp(u) + 1).
+OSSIA_INLINE void swiglu(const float* gate_up, const float* bias, int64_t n, float limit, float alpha, float* out) {
+  const V top = set1(limit), bottom = set1(-limit);
+  for (int64_t i = 0; i < n; i += 16) {
+    float g[16], u[16];
+    for (int j = 0; j < 16; j++) {
+      g[j] = gate_up[2 * (i + j)] + bias[2 * (i + j)];
+      u[j] = gate_up[2 * (i + j) + 1] + bias[2 * (i + j) + 1];
+    }
+    const V gate = min(top, load(g)), up = max(bottom, min(top, load(u)));
+    const V glu = mul(gate, sigmoid(mul(set1(alpha), gate)));
+    store(out + i, mul(glu, add(up, set1(1))));
+  }
+}
+
+void gate_up_rows(const void* context, int64_t task, Scratch& scratch) {
+  const Job& job = *static_cast<const Job*>(context);
+  const MoeArgs& a = job.a;
+  const int64_t group = task / job.chunks, first = task % job.chunks * job.chunk;
+  const int64_t rows = a.gate_up.n - first < job.chunk ? a.gate_up.n - first : job.chunk;
+  const int64_t expert = job.g.expert[group], begin = job.g.begin[group], count = job.g.begin[group + 1] - begin;
+  float* y = scratch.get<float>(0, count * rows);
+  float* h = scratch.get<float>(1, rows / 2);
+  dots(slab(a.gate_up, expert, first, rows), Picked{a.x, job.g.token + begin, 0, count}, y, rows, scratch);
+  for (int64_t i = 0; i < count; i++) {
+    swiglu(y + i * rows, a.gate_up_bias + expert * a.gate_up.n + first, rows / 2, a.limit, a.alpha, h);
+    store_activation(job.hidden, begin + i, first / 2, h, rows / 2);
+  }
+}
+
+// Weighted sum of a token's experts on `rows` outputs, in the order the router gave them.
+OSSIA_INLINE void combine(const Job& job, int64_t t, const float* y, int64_t first, int64_t rows) {
+  const MoeArgs& a = job.a;
+  float* out = a.out + t * a.down.n + first;
+  for (int64_t r = 0; r < rows; r += 16) {
+    V sum = zero();
+    for (int64_t k = 0; k < a.top_k; k++) {
+      const int64_t pair = t * a.top_k + k;
+      const V w = set1(a.weights[pair]), bias = load(a.down_bias + a.ids[pair] * a.down.n + first + r);
+      const V v = add(load(y + job.g.place[pair] * rows + r), bias);
+      sum = k ? fma(w, v, sum) : mul(w, v);
+    }
+    store(out + r, add(load(out + r), sum));
+  }
+}
+
+void down_rows(const void* context, int64_t task, Scratch& scratch) {
+  const Job& job = *static_cast<const Job*>(context);
+  const MoeArgs& a = job.a;
+  const int64_t first = task * job.chunk, rows = a.down.n - first < job.chunk ? a.down.n - first : job.chunk;
+  float* y = scratch.get<float>(0, job.hidden.rows * rows);
+  for (int64_t i = 0; i < job.g.active; i++) {
+    const int64_t begin = job.g.begin[i], count = job.g.begin[i + 1] - begin;
+    const Picked picked{job.hidden, nullptr, begin, count};
+    dots(slab(a.down, job.g.expert[i], first, rows), picked, y + begin * rows, rows, scratch);
+  }
+  for (int64_t t = 0; t < a.x.rows; t++) combine(job, t, y, first, rows);
+}
+
+}  // namespace
+
+void moe(const MoeArgs& a, Team& team) {
+  Job job{a, {}, {}, kGateUpRows, 0};
+  if (!group(a, team.shared(), job.g)) return team.fail("moe: an expert id is outside the weights");
+  job.hidden = hidden_rows(a, team.shared());
+  job.chunks = (a.gate_up.n + job.chunk - 1) / job.chunk;
+  team.parallel(job.g.active * job.chunks, gate_up_rows, &job);
+  job.chunk = 32;
+  team.parallel((a.down.n + job.chunk - 1) / job.chunk, down_rows, &job);
+}
+
+}  // namespace OSSIA_ISA
+}  // namespace ossia
+#endif

@@ -1,0 +1,150 @@
+// The contract between the ops' Python face (src/ossia/kernels/ops.py) and their kernels.
+//
+// What is exact. Every kernel of an op gives the same bits in every instruction set (scalar, avx2, avx512), for
+// any number of rows, threads, chunks and for whichever tile ran. NaNs are equal as NaNs; their payload is not.
+//   q8 dot      activations int8 per block of 32: amax = max|x|, d = amax / 127, q = rne(x * (127 / amax)); blocks with
+//               amax < 2^-100 are zero, blocks with an inf or NaN have d = NaN, q = 0. The dot of a block is an exact
+//               int32; p[b mod 4] = fma(float(dot), wscale * xscale, p[b mod 4]) for b ascending;
+//               result (p0 + p1) + (p2 + p3). MXFP4: integer table 2 * value, wscale = 2^(e-127) / 2; e = 255 is NaN.
+//   f32, bf16   16 lanes: lane i mod 16 = fma(x[i], w[i], lane); then lanes l + (l+8), l + (l+4), l + (l+2), 0 + 1.
+//               bf16 products are exact in f32 before the fused addition; MXFP4 decodes exactly (or to inf past 2^127).
+//   rms_norm    sum of squares in the same 16 lanes; mean = sum / H; y = (x * (1 / sqrt(mean + eps))) * weight.
+//   exp         a polynomial of degree 7 after Cody-Waite reduction, every step an explicit fma; 0 below -87.3.
+//   attention   tiles of 64 keys aligned to the position, ascending; score = fma over d ascending, times scale; per tile
+//               m' = max(m, tile max), c = exp(m - m'), p = exp(s - m'), l = l * c + tree(p), o = o * c, then
+//               o = fma(p_j, v_j, o) for the visible j ascending; starts from m = sink, l = 1; result o / l.
+//   moe         y = dot + bias; h = (g * sigmoid(alpha * g)) * (u + 1) after clamping, quantised as any activation;
+//               out = out + (w_0 y_0, then fma(w_k, y_k, sum) for k ascending).
+//   route       logits as f32 dot + bias; top-k with ties to the lower index; e_k = exp(l_k - l_0), sum for k ascending.
+// Kernels never read past the end of an array: weights may be memory-mapped up to their last byte.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace ossia {
+
+enum class Numerics : int { q8, bf16, f32 };
+enum class Kind : int { mxfp4, q8, bf16, f32 };
+enum class Isa : int { scalar, avx2, avx512 };
+enum class Op : int { embed, rms_norm, quantize, linear, rope_store, attention, route, moe, gather_rows };
+constexpr int kNumerics = 3, kIsas = 3, kOps = 9;
+constexpr int64_t kTile = 64;  // keys per cache block and attention tile
+
+// Rows ready to be multiplied. q8: data int8 (rows, width), scales f32, and for the kernels' own use `split` (each block's
+// 16 even then 16 odd elements, which is how MXFP4 nibbles come apart) and `sums` (sum of each block).
+struct Act {
+  Numerics numerics;
+  void* data;
+  float* scales;
+  int8_t* split;
+  int32_t* sums;
+  int64_t rows, width;
+};
+
+// count stacked weights (N, K); mxfp4 in the published layout: 16 bytes a block, low nibble first.
+struct Mat {
+  Kind kind;
+  const void* data;
+  const void* scales;
+  int64_t count, n, k;
+};
+
+struct EmbedArgs {
+  const void* table;
+  bool table_is_bf16;
+  const int32_t* ids;
+  float* out;
+  int64_t rows, width, vocab;
+};
+
+struct RmsNormArgs {
+  const float *x, *weight;
+  float eps;
+  Act out;
+  float* normed;  // or null
+};
+
+struct QuantizeArgs {
+  const float* x;
+  Act out;
+};
+
+struct LinearArgs {
+  Act x;
+  Mat w;
+  const float* bias;  // or null
+  float* out;         // (rows, n)
+  bool accumulate;
+};
+
+struct RopeStoreArgs {
+  float* qkv;
+  const float *cos, *sin;
+  const int32_t* slots;
+  void *k, *v;
+  bool kv_is_bf16;
+  int64_t rows, num_heads, kv_heads, head_dim, num_blocks;
+};
+
+struct AttentionArgs {
+  const float* qkv;
+  const void *k, *v;
+  bool kv_is_bf16;
+  const int32_t *positions, *rows, *table;
+  const float* sinks;
+  int64_t window;  // 0 = every earlier key
+  float scale;
+  Act out;
+  int64_t num_heads, kv_heads, head_dim, num_blocks, sequences, table_width;
+};
+
+struct RouteArgs {
+  const float *normed, *router, *bias;
+  int32_t* ids;
+  float* weights;
+  int64_t rows, width, experts, top_k;
+};
+
+struct MoeArgs {
+  Act x;
+  const int32_t* ids;
+  const float* weights;
+  Mat gate_up, down;
+  const float *gate_up_bias, *down_bias;
+  float limit, alpha;
+  float* out;
+  int64_t top_k;
+};
+
+struct GatherRowsArgs {
+  const float* x;
+  const int32_t* rows;
+  float* out;
+  int64_t count, width, available;
+};
+
+class Team;
+using Kernel = void (*)(const void* args, Team& team);
+
+// The kernel of an op; null where none is registered (dispatch.cc holds the table).
+Kernel find_kernel(Op op, Numerics numerics, Isa isa);
+bool isa_available(Isa isa);
+
+#define OSSIA_DECLARE_KERNELS(isa)                   \
+  namespace isa {                                    \
+  void embed(const EmbedArgs&, Team&);               \
+  void rms_norm(const RmsNormArgs&, Team&);          \
+  void quantize(const QuantizeArgs&, Team&);         \
+  void linear(const LinearArgs&, Team&);             \
+  void rope_store(const RopeStoreArgs&, Team&);      \
+  void attention(const AttentionArgs&, Team&);       \
+  void route(const RouteArgs&, Team&);               \
+  void moe(const MoeArgs&, Team&);                   \
+  void gather_rows(const GatherRowsArgs&, Team&);    \
+  }
+OSSIA_DECLARE_KERNELS(scalar)
+OSSIA_DECLARE_KERNELS(avx2)
+OSSIA_DECLARE_KERNELS(avx512)
+
+}  // namespace ossia

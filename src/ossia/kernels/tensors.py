@@ -1,0 +1,193 @@
+"""What the ops work on: rows ready to be multiplied, weights, and one layer's paged K and V.
+
+Frozen dataclasses over C-contiguous numpy arrays, checked when made. The arrays' contents may change (that is how a
+program is run again); the arrays themselves may not.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ossia.settings import Numerics
+
+BLOCK = 32  # elements that share a scale
+TILE = 64  # positions of a cache block, and keys of an attention tile
+
+Kind = Literal["mxfp4", "q8", "bf16", "f32"]
+
+_DTYPES: dict[str, type[np.generic]] = {
+    "mxfp4": np.uint8,
+    "q8": np.int8,
+    "bf16": np.uint16,
+    "f32": np.float32,
+}
+
+
+def _check(name: str, array: NDArray[Any], dtype: type[np.generic], shape: tuple[int, ...]) -> None:
+    right = array.dtype == dtype and array.shape == shape and array.flags.c_contiguous
+    assert right, f"{name} must be C-contiguous {dtype.__name__} {shape}, got {array.dtype} {array.shape}"
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """Rows ready to be multiplied; width is a multiple of 32.
+
+    q8: data int8 (rows, width), scales float32 (rows, width/32), and two companions the kernels write and read:
+    split int8 (rows, width), each block's 16 even then 16 odd elements, and sums int32 (rows, width/32).
+    bf16: data uint16; f32: data float32; the other fields None.
+    """
+
+    numerics: Numerics
+    data: NDArray[Any]
+    scales: NDArray[np.float32] | None
+    split: NDArray[np.int8] | None
+    sums: NDArray[np.int32] | None
+
+    def __post_init__(self) -> None:
+        rows, width = self.data.shape
+        assert width % BLOCK == 0, f"an activation's width must be a multiple of {BLOCK}, got {width}"
+        _check("data", self.data, _DTYPES[self.numerics], (rows, width))
+        if self.numerics != "q8":
+            assert self.scales is None and self.split is None and self.sums is None, "only q8 has companions"
+            return
+        assert self.scales is not None and self.split is not None and self.sums is not None, (
+            "q8 needs all arrays"
+        )
+        _check("scales", self.scales, np.float32, (rows, width // BLOCK))
+        _check("split", self.split, np.int8, (rows, width))
+        _check("sums", self.sums, np.int32, (rows, width // BLOCK))
+
+    @staticmethod
+    def empty(rows: int, width: int, numerics: Numerics) -> "Activation":
+        """Zeroed rows of `width` (a multiple of 32) in the given numerics."""
+        data = np.zeros((rows, width), _DTYPES[numerics])
+        if numerics != "q8":
+            return Activation(numerics, data, None, None, None)
+        blocks = (rows, width // BLOCK)
+        return Activation(
+            numerics, data, np.zeros(blocks, np.float32), np.zeros_like(data), np.zeros(blocks, np.int32)
+        )
+
+    @property
+    def rows(self) -> int:
+        return self.data.shape[0]
+
+    @property
+    def width(self) -> int:
+        return self.data.shape[1]
+
+    def head(self, rows: int) -> "Activation":
+        """The first `rows` rows, sharing memory."""
+        parts = [None if a is None else a[:rows] for a in (self.scales, self.split, self.sums)]
+        return Activation(self.numerics, self.data[:rows], *parts)  # type: ignore[arg-type]
+
+    def to_float(self) -> NDArray[np.float32]:
+        """The values these rows stand for, float32 (rows, width)."""
+        if self.numerics == "f32":
+            return np.asarray(self.data, np.float32).copy()
+        if self.numerics == "bf16":
+            return bf16_to_f32(self.data)
+        assert self.scales is not None
+        return np.asarray(self.data.astype(np.float32) * np.repeat(self.scales, BLOCK, axis=1), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """E stacked weights (N, K), multiplied as out = x · wᵀ; E = 1 for a dense linear. K is a multiple of 32.
+
+    mxfp4: data uint8 (E, N, K/32, 16) in the published layout, low nibble first, scales uint8 (E, N, K/32) with
+    2^(scale - 127), 255 being NaN. q8: data int8 (E, N, K), scales float32 (E, N, K/32). bf16: data uint16; f32: float32.
+    An mxfp4 weight multiplies under every numerics, the others under their own. Arrays may be memory-mapped.
+    """
+
+    kind: Kind
+    data: NDArray[Any]
+    scales: NDArray[Any] | None = None
+
+    def __post_init__(self) -> None:
+        assert self.kind in get_args(Kind), f"unknown weight kind {self.kind}"
+        experts, rows, width = self.shape
+        assert width % BLOCK == 0, f"a weight's inner width must be a multiple of {BLOCK}, got {width}"
+        blocks = (experts, rows, width // BLOCK)
+        packed = (*blocks, 16) if self.kind == "mxfp4" else self.shape
+        _check("data", self.data, _DTYPES[self.kind], packed)
+        if self.kind in ("bf16", "f32"):
+            assert self.scales is None, f"{self.kind} weights have no scales"
+            return
+        assert self.scales is not None, f"{self.kind} weights need scales"
+        _check("scales", self.scales, np.uint8 if self.kind == "mxfp4" else np.float32, blocks)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(E, N, K)"""
+        experts, rows, width = self.data.shape[:3]
+        return experts, rows, width * BLOCK if self.kind == "mxfp4" else width
+
+    @property
+    def nbytes(self) -> int:
+        return self.data.nbytes + (0 if self.scales is None else self.scales.nbytes)
+
+
+@dataclass(frozen=True, slots=True)
+class KVLayer:
+    """Paged K and V of one layer: uint16 (bf16) or float32, each (num_blocks, Hkv, 64, D)."""
+
+    k: NDArray[Any]
+    v: NDArray[Any]
+
+    def __post_init__(self) -> None:
+        assert self.k.dtype in (np.uint16, np.float32), f"K must be uint16 or float32, got {self.k.dtype}"
+        assert self.k.ndim == 4 and self.k.shape[2] == TILE, f"K must be (blocks, Hkv, {TILE}, D)"
+        _check("k", self.k, self.k.dtype.type, self.k.shape)
+        _check("v", self.v, self.k.dtype.type, self.k.shape)
+
+
+def f32_to_bf16(x: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """float32 → bf16 bits, round to nearest even; NaN stays NaN."""
+    u = np.ascontiguousarray(x, np.float32).view(np.uint32)
+    rounded = (u + np.uint32(0x7FFF) + ((u >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
+    nan = (u & np.uint32(0x7FFFFFFF)) > np.uint32(0x7F800000)
+    return np.where(nan, (u >> np.uint32(16)) | np.uint32(0x40), rounded).astype(np.uint16)
+
+
+def bf16_to_f32(x: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """bf16 bits → float32, exact."""
+    return (x.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+def pack_matrix(w: NDArray[np.float32] | NDArray[np.uint16], numerics: Numerics) -> Matrix:
+    """A dense weight float32 or bf16 (N, K) or (E, N, K) as the Matrix that multiplies under `numerics`.
+
+    q8: per block of 32 along K, scale = max|w| / 127, values rounded to nearest even (0 where max|w| < 2^-100).
+    A bf16 weight is kept as it is under bf16; f32 is rounded to bf16.
+    """
+    w = w[None] if w.ndim == 2 else w
+    if numerics == "bf16":
+        return Matrix("bf16", np.ascontiguousarray(w) if w.dtype == np.uint16 else f32_to_bf16(_as_f32(w)))
+    if numerics == "f32":
+        return Matrix("f32", np.ascontiguousarray(_as_f32(w)))
+    experts, rows, width = w.shape
+    data = np.empty((experts, rows, width), np.int8)
+    scales = np.empty((experts, rows, width // BLOCK), np.float32)
+    step = max(1, (1 << 22) // width)  # a few MiB of float32 at a time
+    for e in range(experts):
+        for first in range(0, rows, step):
+            part = slice(first, first + step)
+            data[e, part], scales[e, part] = _quantize_rows(_as_f32(w[e, part]))
+    return Matrix("q8", data, scales)
+
+
+def _as_f32(w: NDArray[Any]) -> NDArray[np.float32]:
+    return bf16_to_f32(w) if w.dtype == np.uint16 else np.asarray(w, np.float32)
+
+
+def _quantize_rows(w: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    blocks = w.reshape(w.shape[0], -1, BLOCK)
+    amax = np.abs(blocks).max(axis=2)
+    assert np.isfinite(amax).all(), "a weight holds inf or NaN"
+    scales = np.where(amax < 2.0**-100, np.float32(0), amax / np.float32(127)).astype(np.float32)
+    inverse = np.zeros_like(amax)
+    np.divide(np.float32(127), amax, out=inverse, where=scales > 0)
+    return np.rint(blocks * inverse[:, :, None]).astype(np.int8).reshape(w.shape), scales
