@@ -6,6 +6,7 @@ when a process dies, so what a crash leaves behind is recognised and swept by th
 """
 
 import errno
+import hashlib
 import os
 import re
 import shutil
@@ -34,6 +35,11 @@ def models_dir(settings: Settings) -> Path:
 def hf_hub_dir(settings: Settings) -> Path:
     """The Hugging Face cache, shared with every other program that uses it."""
     return settings.hf_home / "hub"
+
+
+def pocket_base_dir(settings: Settings) -> Path:
+    """Where pocket's fetched base is kept, to be made into pocket again without a connection."""
+    return settings.cache_dir / "pocket-base"
 
 
 def size_of(path: Path) -> int:
@@ -181,6 +187,19 @@ def sync_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def digest_of(path: Path, like: str, *, progress: Progress = silent) -> str:
+    """The file's hash, hex, of the kind `like` is: 64 digits SHA-256, 40 git's SHA-1 of a blob."""
+    size = path.stat().st_size
+    state = hashlib.sha256() if len(like) == 64 else hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    done = 0
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            state.update(chunk)
+            done += len(chunk)
+            progress(path.name, done, size)
+    return state.hexdigest()
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from ossia.settings import Settings
 
 
 def choose_default(explicit: str | None, settings: Settings) -> str:
-    """The model's name: `explicit`, else OSSIA_MODEL, else the last one chosen if still usable, else pocket."""
+    """The model's name: `explicit`, else OSSIA_MODEL, else the last chosen if still usable, else pocket."""
     return explicit or settings.model or _remembered(settings) or POCKET
 
 
