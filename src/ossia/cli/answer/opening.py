@@ -1,0 +1,106 @@
+"""From the options of a command to an open model and a chat: what `chat` and `run` share."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+
+from ossia.agent.model import Chat, Model
+from ossia.cli.answer.language import mostly_english, mostly_korean
+from ossia.cli.app import App, option
+from ossia.cli.messages import M, message
+from ossia.errors import InputError
+from ossia.harmony.messages import EFFORTS, Effort
+from ossia.hub.load import load
+from ossia.tools.base import Tool
+from ossia.tools.calculator import calculator
+
+TOOLBOX: dict[str, Callable[[], Tool]] = {"calculator": calculator}
+"""The tools that the command line can offer a model, by name."""
+
+
+@dataclass(slots=True)
+class Wishes:
+    """What the options of `chat` and `run` ask for; `sampling` holds only what was given."""
+
+    efforts: tuple[Effort, ...] = ("medium",)
+    system: str | None = None
+    tools: bool = True
+    stop: tuple[str, ...] = ()
+    sampling: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+def answering_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that shape an answer; `wishes()` reads them."""
+    for decorate in reversed(
+        (
+            option("--system", metavar="TEXT", help=M.OPT_SYSTEM),
+            option("--tools/--no-tools", default=True, help=M.OPT_TOOLS),
+            option("--max-tokens", type=click.IntRange(1), metavar="N", help=M.OPT_MAX_TOKENS),
+            option("--temperature", type=click.FloatRange(0, 2), metavar="T", help=M.OPT_TEMPERATURE),
+            option("--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="P", help=M.OPT_TOP_P),
+            option("--seed", type=int, metavar="N", help=M.OPT_SEED),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+def wishes(app: App, options: dict[str, Any]) -> Wishes:
+    """Read the values of `answering_options`, ``--effort`` and ``--stop``; raises InputError."""
+    sampling = {
+        name: options.get(name) for name in ("max_tokens", "temperature", "top_p", "seed", "timeout_s")
+    }
+    return Wishes(
+        efforts=parse_efforts(options.get("effort") or "medium", app),
+        system=options.get("system"),
+        tools=bool(options.get("tools", True)),
+        stop=tuple(options.get("stop") or ()),
+        sampling={name: value for name, value in sampling.items() if value is not None},
+    )
+
+
+def parse_efforts(text: str, app: App) -> tuple[Effort, ...]:
+    """Read ``low``, or several as ``low,high``; raises InputError for anything else."""
+    by_name = {effort: effort for effort in EFFORTS}
+    words = [word.strip().lower() for word in text.split(",")]
+    for word in words:
+        if word not in by_name:
+            raise InputError(
+                app.say(M.BAD_EFFORT, value=word),
+                value=word,
+                limit=EFFORTS,
+                remedy=app.say(M.GIVE_EFFORT),
+            )
+    return tuple(dict.fromkeys(by_name[word] for word in words))
+
+
+def open_model(app: App) -> Model:
+    """Load the model that was asked for, or the default one, saying so on a terminal's standard error."""
+    name: str | None = app.extra.get("model")
+    if app.load is not None:
+        return app.load(name, app.settings)
+    waiting = app.say(M.LOADING, model=name or "") if sys.stderr.isatty() else ""
+    if waiting:
+        click.echo(waiting + "\r", nl=False, err=True)
+    try:
+        return load(name, numerics=app.settings.numerics, threads=app.settings.threads)
+    finally:
+        if waiting:
+            click.echo("\r\x1b[2K", nl=False, err=True)
+
+
+def new_chat(model: Model, wanted: Wishes, effort: Effort) -> Chat:
+    """Begin a conversation as the options ask for it."""
+    tools = [make() for make in TOOLBOX.values()] if wanted.tools else []
+    return model.chat(system=wanted.system, tools=tools, effort=effort, stop=wanted.stop, **wanted.sampling)
+
+
+def english_only_note(model: Model, text: str, app: App) -> str | None:
+    """Return what to say once when an English-only model is asked in another language, else None."""
+    if not model.card.english_only or mostly_english(text):
+        return None
+    lang = "ko" if mostly_korean(text) else app.lang
+    return message(M.ENGLISH_ONLY, lang, model=model.card.name)

@@ -1,0 +1,1 @@
+"""The terminal chat: session, slash commands, view, prompt, and plain lines where there is no terminal."""

@@ -1,0 +1,46 @@
+"""``ossia chat``: open a model, then talk in the terminal or line by line."""
+
+import asyncio
+import sys
+from typing import Any
+
+import click
+
+from ossia.agent.model import Model
+from ossia.cli.answer.opening import answering_options, open_model, wishes
+from ossia.cli.answer.prompt_text import checked
+from ossia.cli.app import App, command, model_option, option
+from ossia.cli.chat.plain import answer_lines
+from ossia.cli.chat.talk import Talk
+from ossia.cli.chat.terminal import TerminalChat
+from ossia.cli.messages import M
+from ossia.cli.models.pull import fetch
+from ossia.errors import ModelNotFoundError
+from ossia.harmony.messages import EFFORTS
+from ossia.hub.names import POCKET
+
+
+@command("chat", help=M.HELP_CHAT)
+@model_option
+@option("--effort", type=click.Choice(EFFORTS), help=M.OPT_EFFORT)
+@answering_options
+@click.pass_obj
+def chat_command(app: App, **options: Any) -> int:
+    wanted = wishes(app, options)
+    if wanted.system is not None:
+        checked(wanted.system, app)
+    terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    with _open(app, ask=terminal) as model:
+        talk = Talk(model, wanted, app)
+        return asyncio.run(TerminalChat(talk, app).converse()) if terminal else answer_lines(talk, app)
+
+
+def _open(app: App, *, ask: bool) -> Model:
+    """Open the model; on a terminal, offer to fetch pocket where it is the one that is missing."""
+    try:
+        return open_model(app)
+    except ModelNotFoundError as error:
+        if not ask or error.value != POCKET or not click.confirm(app.say(M.ASK_PULL), default=True):
+            raise
+    fetch(POCKET, app.settings)
+    return open_model(app)

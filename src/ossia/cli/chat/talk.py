@@ -1,0 +1,3 @@
+"""The state of one chat: the model, its settings and the conversation, as slash commands change them."""
+
+

@@ -1,0 +1,185 @@
+"""The chat in a terminal: ask, stream the answer, obey Ctrl-C, repeat."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Generator
+
+from prompt_toolkit.input import Input
+from prompt_toolkit.output import Output
+
+from ossia.agent import events
+from ossia.cli.answer.opening import english_only_note
+from ossia.cli.app import App
+from ossia.cli.chat import slash
+from ossia.cli.chat.history import open_history
+from ossia.cli.chat.keys import TypeAhead, listening
+from ossia.cli.chat.prompt import Prompt
+from ossia.cli.chat.talk import Talk
+from ossia.cli.chat.view import View
+from ossia.cli.failures import describe
+from ossia.cli.messages import M
+from ossia.errors import OssiaError
+
+_TICK_S = 0.1
+_CUTS = {
+    "length": M.CUT_LENGTH,
+    "limit_tokens": M.CUT_LENGTH,
+    "limit_turns": M.CUT_TURNS,
+    "limit_time": M.CUT_TIME,
+}
+
+
+class TerminalChat:
+    """One chat on one terminal; `converse` returns the exit code when the user leaves."""
+
+    def __init__(self, talk: Talk, app: App, view: View | None = None) -> None:
+        self._talk = talk
+        self._app = app
+        self._view = view or View(app)
+        self._typed = TypeAhead(self._view.toggle)
+        self._noted = False  # whether the note about languages was given
+
+    async def converse(self, terminal_in: Input | None = None, terminal_out: Output | None = None) -> int:
+        """Talk until Ctrl-D, /quit or a second Ctrl-C at the prompt."""
+        prompt = Prompt(
+            open_history(self._app.settings),
+            self._toolbar,
+            self._view.toggle,
+            lambda: slash.words(self._talk),
+            terminal_in=terminal_in,
+            terminal_out=terminal_out,
+        )
+        self._header()
+        while (text := await self._next(prompt)) is not None:
+            if slash.is_command(text):
+                if self._obey(text):
+                    break
+            elif text.strip():
+                await self._answer(text)
+        return 0
+
+    async def _next(self, prompt: Prompt) -> str | None:
+        """Return what the user typed; None when they leave."""
+        warned = False
+        while True:
+            try:
+                return await prompt.ask(self._typed.take())
+            except KeyboardInterrupt:
+                if warned:
+                    return None
+                warned = True
+                self._view.quiet(self._app.say(M.LEAVE_HINT))
+            except EOFError:
+                return None
+
+    def _obey(self, line: str) -> bool:
+        """Run a slash command; returns whether to leave."""
+        try:
+            reply = slash.obey(line, self._talk, self._app)
+        except OssiaError as error:
+            self._view.notice(describe(error, self._app))
+            return False
+        if reply.fold:
+            self._view.toggle()
+            self._view.quiet(self._app.say(M.REASONING_IS, shown=self._shown()))
+        if reply.unfold:
+            self._view.show_reasoning()
+        if reply.text:
+            self._view.quiet(reply.text)
+        return reply.leave
+
+    async def _answer(self, text: str) -> None:
+        """Stream one answer; Ctrl-C ends it and nothing else."""
+        self._note_language(text)
+        self._view.begin()
+        work = asyncio.ensure_future(self._consume(text))
+        ticking = asyncio.ensure_future(self._tick())
+        with _interrupting(work), contextlib.ExitStack() as stack:
+            if sys.stdin.isatty():
+                stack.enter_context(listening(sys.stdin, self._typed))
+            try:
+                await work
+            except asyncio.CancelledError:
+                self._view.finish()
+                self._view.notice(self._app.say(M.STOPPED))
+            except OssiaError as error:
+                self._view.finish()
+                self._view.notice(describe(error, self._app))
+            finally:
+                ticking.cancel()
+
+    async def _consume(self, text: str) -> None:
+        async with contextlib.aclosing(self._talk.ask(text)) as answer:
+            async for event in answer:
+                self._view.feed(event)
+                if isinstance(event, events.Finished):
+                    self._finish(event)
+
+    def _finish(self, event: events.Finished) -> None:
+        self._view.finish()
+        if event.reason in _CUTS:
+            self._view.notice(self._app.say(_CUTS[event.reason]))
+        self._view.quiet(self._status(event.usage))
+
+    async def _tick(self) -> None:
+        while True:
+            self._view.tick()
+            await asyncio.sleep(_TICK_S)
+
+    def _note_language(self, text: str) -> None:
+        if not self._noted and (note := english_only_note(self._talk.model, text, self._app)):
+            self._noted = True
+            self._view.notice(note)
+
+    def _header(self) -> None:
+        self._view.quiet(self._talk.describe())
+        self._view.quiet(self._app.say(M.HEADER_HINT))
+
+    def _status(self, usage: events.Usage) -> str:
+        used, limit, percent = self._talk.context()
+        return self._app.say(
+            M.STATUS,
+            tokens=usage.output_tokens,
+            rate=rate(usage),
+            first=usage.first_token_s or 0.0,
+            used=used,
+            limit=limit,
+            percent=percent,
+        )
+
+    def _toolbar(self) -> str:
+        used, limit, percent = self._talk.context()
+        usage = self._talk.usage
+        return " " + self._app.say(
+            M.TOOLBAR,
+            model=self._talk.model.card.name,
+            effort=self._talk.effort,
+            rate=self._app.say(M.RATE, rate=rate(usage) if usage else 0.0),
+            used=used,
+            limit=limit,
+            percent=percent,
+            tools=", ".join(self._talk.tools) or self._app.say(M.NONE),
+            shown=self._shown(),
+        )
+
+    def _shown(self) -> str:
+        return self._app.say(M.FOLDED if self._view.folded else M.SHOWN)
+
+
+def rate(usage: events.Usage) -> float:
+    """Tokens per second after the first one: reading the prompt is another speed."""
+    seconds = usage.seconds - (usage.first_token_s or 0.0)
+    return (usage.output_tokens - 1) / seconds if seconds > 0 and usage.output_tokens > 1 else 0.0
+
+
+@contextlib.contextmanager
+def _interrupting(work: asyncio.Future[None]) -> Generator[None]:
+    """Let Ctrl-C cancel `work` instead of ending the program."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, work.cancel)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)

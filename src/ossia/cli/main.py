@@ -1,0 +1,123 @@
+"""The entry point: the table of commands, each imported when it is called, and the frame for errors."""
+
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+import ossia
+from ossia.cli import screen
+from ossia.cli.app import App, LocalCommand, lookup, model_option, option
+from ossia.cli.failures import EXIT_PIPE, report
+from ossia.cli.messages import M
+from ossia.settings import Settings, load_settings
+
+_TABLE = {
+    "chat": ("ossia.cli.chat.command", M.CMD_CHAT),
+    "run": ("ossia.cli.answer.run", M.CMD_RUN),
+    "models": ("ossia.cli.models.listing", M.CMD_MODELS),
+    "pull": ("ossia.cli.models.pull", M.CMD_PULL),
+    "rm": ("ossia.cli.models.listing", M.CMD_RM),
+    "info": ("ossia.cli.models.info", M.CMD_INFO),
+}
+
+
+class LazyGroup(LocalCommand, click.Group):
+    """A group that imports a command only when it is called; its help comes from the table alone."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_TABLE)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _TABLE:
+            return None
+        return getattr(import_module(_TABLE[cmd_name][0]), f"{cmd_name}_command")
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in _TABLE and not args[0].startswith("-"):
+            raise click.NoSuchCommand(args[0], possibilities=list(_TABLE), ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section(lookup(ctx, M.COMMANDS.name)):
+            formatter.write_dl([(name, lookup(ctx, about.name)) for name, (_, about) in _TABLE.items()])
+        super().format_options(ctx, formatter)
+
+
+def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(f"ossia {ossia.__version__}")
+        ctx.exit()
+
+
+@click.group(
+    "ossia",
+    cls=LazyGroup,
+    help=M.ABOUT.name,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@model_option
+@option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help=M.OPT_VERSION
+)
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line with `argv` (the process's arguments by default) and end the process."""
+    screen.forgive_encodings()
+    sys.exit(execute(sys.argv[1:] if argv is None else argv))
+
+
+def execute(argv: Sequence[str], app: App | None = None) -> int:
+    """Run one command and return its exit code; every failure is reported, none is raised.
+
+    `app` carries what a test puts in the place of the environment and of the hub's loader.
+    """
+    frame = app
+    try:
+        frame = app or App(_settings(argv))
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            result: Any = cli.main(list(argv), prog_name="ossia", standalone_mode=False, obj=frame)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        screen.close_quietly()
+        return EXIT_PIPE
+    except click.exceptions.Exit as ending:
+        return ending.exit_code
+    except (Exception, KeyboardInterrupt) as error:
+        return report(error, frame or _frame_for(argv))
+    return result if isinstance(result, int) else 0
+
+
+def _show_warning(message: Warning | str, *_: Any) -> None:
+    click.echo(screen.for_stream(str(message), sys.stderr), err=True)
+
+
+def _settings(argv: Sequence[str]) -> Settings:
+    return _speaking(load_settings(), argv)
+
+
+def _frame_for(argv: Sequence[str]) -> App:
+    # The environment itself is at fault: speak the language of the locale.
+    return App(_speaking(load_settings({}), argv), debug="--debug" in argv)
+
+
+def _speaking(settings: Settings, argv: Sequence[str]) -> Settings:
+    # The language must be known before click writes any help: --help may stand before --lang.
+    for before, word in zip(["", *argv], argv, strict=False):
+        asked = word.removeprefix("--lang=") if before != "--lang" else word
+        if asked in ("en", "ko") and (before == "--lang" or asked != word):
+            return replace(settings, lang=asked)
+    return settings

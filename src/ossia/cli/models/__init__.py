@@ -1,0 +1,1 @@
+"""Commands about models on this computer: `ossia models`, `pull`, `rm`, `info`."""
