@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ossia.kernels.tensors import BLOCK
+from ossia.model.kv_cache import BLOCK
 
 Ints = NDArray[np.int32]
 

@@ -9,11 +9,14 @@ from typing import Literal
 
 import numpy as np
 
-from ossia.kernels.tensors import BLOCK, KVLayer
+from ossia.kernels.tensors import TILE, KVLayer
 from ossia.model.config import ModelConfig
 from ossia.settings import Numerics
 
 Group = Literal["full", "window"]
+
+BLOCK = TILE
+"""Positions of a block: one tile of the attention kernels."""
 
 _ITEM_BYTES = {"q8": 2, "bf16": 2, "f32": 4}
 
@@ -35,15 +38,15 @@ class KVCache:
     under f32. Memory is zeroed, and taken from the system only when a block is first written."""
 
     def __init__(self, config: ModelConfig, numerics: Numerics, full_blocks: int, window_blocks: int) -> None:
-        self.blocks = {"full": full_blocks, "window": window_blocks}
-        self._groups = [layer_group(config, i) for i in range(config.num_hidden_layers)]
+        self.blocks: dict[Group, int] = {"full": full_blocks, "window": window_blocks}
+        self._groups: list[Group] = [layer_group(config, i) for i in range(config.num_hidden_layers)]
         dtype = np.float32 if numerics == "f32" else np.uint16
 
         def empty(group: Group) -> KVLayer:
             shape = (self.blocks[group], config.num_key_value_heads, BLOCK, config.head_dim)
             return KVLayer(np.zeros(shape, dtype), np.zeros(shape, dtype))
 
-        self.layers = [empty(group) for group in self._groups]
+        self.layers: list[KVLayer] = [empty(group) for group in self._groups]
 
     def copy_block(self, group: Group, src: int, dst: int) -> None:
         """Copy block `src` to `dst` in every layer of the group."""
