@@ -1,0 +1,342 @@
+"""The engine: many sequences through one model, a step at a time.
+
+`Engine.step` is the whole of it: schedule, forward, sample, commit. The results of a sequence do not
+depend on what runs beside it, on how its tokens are cut into chunks, on prefix hits or preemptions.
+
+Not safe for threads: one thread submits, steps and cancels (`backends.native` keeps one for it).
+"""
+
+import secrets
+from collections.abc import Callable
+from collections.abc import Sequence as Row
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ossia.engine.batching import make_batch
+from ossia.engine.block_pool import BlockPool
+from ossia.engine.paging import BlockStore, Paging
+from ossia.engine.scheduler import Chunk, Scheduler
+from ossia.engine.sequence import Sequence, new_sequence
+from ossia.engine.sizing import EngineOptions, PoolPlan, plan_pools
+from ossia.errors import ContextLengthError, InputError
+from ossia.model.batch import Batch
+from ossia.model.config import ModelConfig
+from ossia.model.kv_cache import BLOCK, KVCache, block_bytes
+from ossia.model.sampling import SamplingParams, Token, sample
+from ossia.model.transformer import Transformer
+from ossia.model.weights import Weights
+from ossia.settings import Numerics
+
+
+class ForwardModel(Protocol):
+    """What the engine needs of a model."""
+
+    def forward(self, batch: Batch) -> NDArray[np.float32]:
+        """Compute the batch's tokens, storing their K and V; logits (n, V) of `batch.logit_rows`."""
+        ...
+
+
+LogitsObserver = Callable[[Sequence, NDArray[np.float32]], None]
+"""Called with a sequence and the raw logits (V,) of its next token, at position `sequence.num_tokens`. The
+array is only lent. For tests and measurements; what it does cannot change what is sampled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One token of a sequence, or the error that ended it."""
+
+    sequence: Sequence
+    token: Token | None
+    error: InputError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """Counters since the start (tokens, steps, preemptions, evictions) and gauges of now (the rest)."""
+
+    steps: int
+    prompt_tokens: int  # submitted
+    cached_tokens: int  # of these, taken from the prefix cache
+    computed_tokens: int  # passed through the model, recomputation after preemption included
+    generated_tokens: int
+    preemptions: int
+    evictions: int
+    waiting: int
+    running: int
+    snapshots: int
+    full_blocks: int
+    full_blocks_in_use: int
+    full_blocks_free: int  # the rest is kept by the prefix cache alone
+    window_blocks: int
+    window_blocks_in_use: int
+    window_blocks_free: int
+
+
+@dataclass(slots=True)
+class _Counters:
+    steps: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    computed_tokens: int = 0
+    generated_tokens: int = 0
+
+
+class Engine:
+    """Runs sequences on `model`, whose K and V lie in `store`; `build_engine` puts one together.
+
+    `context_length`: prompt + answer of one sequence, at most, in tokens.
+    """
+
+    def __init__(
+        self,
+        model: ForwardModel,
+        store: BlockStore,
+        plan: PoolPlan,
+        *,
+        vocab_size: int,
+        sliding_window: int,
+        model_context: int,
+        options: EngineOptions,
+        observer: LogitsObserver | None = None,
+    ) -> None:
+        self.vocab_size = vocab_size
+        self.context_length = min(plan.context_length, model_context)
+        self._model_context = min(model_context, options.max_context or model_context)
+        self._model = model
+        self._observer = observer
+        self._full = BlockPool(plan.full_blocks)
+        self._window = BlockPool(plan.window_blocks)
+        self._paging = Paging(
+            store,
+            self._full,
+            self._window,
+            sliding_window=sliding_window,
+            snapshot_every=options.snapshot_every,
+            prefix_cache=options.prefix_cache,
+        )
+        self._scheduler = Scheduler(
+            self._paging,
+            max_batch_tokens=options.max_batch_tokens,
+            max_sequences=options.max_sequences,
+            max_chunk=options.max_chunk or options.max_batch_tokens,
+        )
+        self._counters = _Counters()
+        self._arrivals = 0
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a step would compute anything."""
+        return bool(self._scheduler.waiting or self._scheduler.running)
+
+    def check(self, prompt_ids: Row[int], params: SamplingParams) -> NDArray[np.int32]:
+        """The prompt as int32 (n,), if it can be run; computes nothing, and any thread may ask.
+
+        Raises InputError (empty prompt, id out of the vocabulary) and ContextLengthError (prompt and
+        `max_tokens`, or one token where that is None, over the model's context or the memory for it).
+        """
+        if len(prompt_ids) == 0:
+            raise InputError("the prompt is empty", value=0, limit=1, remedy="Give at least one token.")
+        ids = np.asarray(prompt_ids)
+        if ids.ndim != 1 or ids.dtype.kind not in "iu":
+            raise InputError("a prompt is a list of token ids", value=ids.dtype.name, limit="integers")
+        if (wrong := ids[(ids < 0) | (ids >= self.vocab_size)]).size:
+            raise InputError(
+                f"token id {wrong[0]} is not in the vocabulary of {self.vocab_size:,}",
+                value=int(wrong[0]),
+                limit=self.vocab_size,
+                remedy="The prompt was made with another tokenizer.",
+            )
+        params.check_vocabulary(self.vocab_size)
+        self._check_length(ids.size, params.max_tokens)
+        return ids.astype(np.int32)
+
+    def submit(self, prompt_ids: Row[int], params: SamplingParams) -> Sequence:
+        """Queue a request; raises what `check` raises, before anything is computed."""
+        ids = self.check(prompt_ids, params)
+        limit = self.context_length if params.max_tokens is None else ids.size + params.max_tokens
+        self._arrivals += 1
+        sequence = new_sequence(
+            ids,
+            params,
+            capacity=limit,
+            seed=secrets.randbits(63) if params.seed is None else params.seed,
+            arrival=self._arrivals,
+            block=BLOCK,
+        )
+        self._counters.prompt_tokens += ids.size
+        self._scheduler.add(sequence)
+        return sequence
+
+    def step(self) -> list[Output]:
+        """Compute once for everyone who is scheduled; returns the tokens this brought, oldest request
+        first. One native call. A finished sequence has given back everything."""
+        chunks = self._scheduler.schedule()
+        if not chunks:
+            return []
+        logits = self._model.forward(make_batch(chunks))
+        sampled = self._sample(chunks, logits)
+        return self._commit(chunks, sampled)
+
+    def cancel(self, sequence: Sequence) -> None:
+        """Stop a sequence and free all it holds, at once; nothing if it has finished."""
+        if sequence.status != "finished":
+            self._scheduler.remove(sequence)
+            sequence.finish = "cancelled"
+
+    @property
+    def stats(self) -> EngineStats:
+        """A snapshot of counters and gauges."""
+        counters, scheduler, full, window = self._counters, self._scheduler, self._full, self._window
+        return EngineStats(
+            steps=counters.steps,
+            prompt_tokens=counters.prompt_tokens,
+            cached_tokens=counters.cached_tokens,
+            computed_tokens=counters.computed_tokens,
+            generated_tokens=counters.generated_tokens,
+            preemptions=scheduler.preemptions,
+            evictions=self._paging.cache.evictions,
+            waiting=len(scheduler.waiting),
+            running=len(scheduler.running),
+            snapshots=len(self._paging.cache),
+            full_blocks=full.num_blocks,
+            full_blocks_in_use=full.in_use,
+            full_blocks_free=full.free,
+            window_blocks=window.num_blocks,
+            window_blocks_in_use=window.in_use,
+            window_blocks_free=window.free,
+        )
+
+    def _check_length(self, prompt: int, max_tokens: int | None) -> None:
+        answer = 1 if max_tokens is None else max_tokens
+        if prompt + answer <= self.context_length:
+            return
+        of_model = prompt + answer > self._model_context
+        limit = self._model_context if of_model else self.context_length
+        whose = "the context is" if of_model else "the memory set aside for the KV cache holds"
+        raise ContextLengthError(
+            f"{prompt:,} prompt tokens and {answer:,} for the answer make {prompt + answer:,},"
+            f" and {whose} {limit:,}",
+            value=prompt + answer,
+            limit=limit,
+            remedy="Shorten the conversation or ask for a shorter answer."
+            if of_model
+            else "Shorten the conversation, or give the KV cache more memory.",
+        )
+
+    def _sample(
+        self, chunks: list[Chunk], logits: NDArray[np.float32]
+    ) -> list[tuple[Sequence, list[Token] | InputError]]:
+        """The next token of every sequence whose known tokens are now all computed."""
+        ready = [chunk.sequence for chunk in chunks if chunk.count == chunk.sequence.pending]
+        return [(sequence, self._next(sequence, row)) for sequence, row in zip(ready, logits, strict=True)]
+
+    def _next(self, sequence: Sequence, logits: NDArray[np.float32]) -> list[Token] | InputError:
+        if self._observer is not None:
+            self._observer(sequence, logits)
+        if forced := _forced(sequence):
+            return forced
+        try:
+            token = sample(
+                logits,
+                sequence.params,
+                position=sequence.num_tokens,
+                seed=sequence.seed,
+                history=sequence.history,
+            )
+        except InputError as error:  # a grammar without a way out ends its own request, nobody else's
+            return error
+        return [token]
+
+    def _commit(
+        self, chunks: list[Chunk], sampled: list[tuple[Sequence, list[Token] | InputError]]
+    ) -> list[Output]:
+        for sequence, _, count in chunks:
+            self._paging.advance(sequence, count)
+            self._counters.computed_tokens += count
+        self._counters.steps += 1
+        outputs: list[Output] = []
+        for sequence, result in sampled:
+            if isinstance(result, InputError):
+                self._scheduler.remove(sequence)
+                outputs.append(Output(sequence, None, result))
+            else:
+                outputs += self._accept(sequence, result)
+        return outputs
+
+    def _accept(self, sequence: Sequence, tokens: list[Token]) -> list[Output]:
+        """Append `tokens`, then whatever the grammar leaves no choice about."""
+        outputs: list[Output] = []
+        while tokens and sequence.finish is None:
+            for token in tokens:
+                outputs.append(self._append(sequence, token))
+                if sequence.finish is not None:
+                    break
+            tokens = _forced(sequence)
+        if sequence.finish is not None:
+            self._paging.keep(sequence)
+            self._scheduler.remove(sequence)
+        return outputs
+
+    def _append(self, sequence: Sequence, token: Token) -> Output:
+        params = sequence.params
+        first = sequence.num_tokens == sequence.num_prompt
+        sequence.append(token.id)
+        self._counters.generated_tokens += 1
+        if params.mask is not None:
+            params.mask.advance([token.id])
+        if token.id in params.stop_ids or (params.mask is not None and params.mask.finished):
+            sequence.finish = "stop"
+        elif sequence.num_tokens == sequence.capacity:
+            sequence.finish = "length"
+        if first:
+            self._counters.cached_tokens += sequence.cached_tokens
+        cached = sequence.cached_tokens if first else 0
+        return Output(sequence, replace(token, finish=sequence.finish, cached=cached))
+
+
+def _forced(sequence: Sequence) -> list[Token]:
+    mask = sequence.params.mask
+    return [] if mask is None or sequence.finish is not None else [Token(i) for i in mask.forced()]
+
+
+def build_engine(
+    config: ModelConfig,
+    weights: Weights,
+    numerics: Numerics,
+    options: EngineOptions | None = None,
+    *,
+    observer: LogitsObserver | None = None,
+) -> Engine:
+    """An engine with its KV cache and model; raises ContextLengthError or MemoryLimitError where what
+    `options` ask for is over the model's limit or over memory."""
+    options = options or EngineOptions()
+    plan = plan_pools(
+        options,
+        full_bytes=block_bytes(config, numerics, "full"),
+        window_bytes=block_bytes(config, numerics, "window"),
+        sliding_window=config.sliding_window,
+        model_context=config.max_position_embeddings,
+    )
+    store = KVCache(config, numerics, plan.full_blocks, plan.window_blocks)
+    model = Transformer(
+        config,
+        weights,
+        store,
+        numerics,
+        max_batch_tokens=options.max_batch_tokens,
+        max_sequences=options.max_sequences,
+        max_blocks=-(-plan.context_length // BLOCK),
+    )
+    return Engine(
+        model,
+        store,
+        plan,
+        vocab_size=config.vocab_size,
+        sliding_window=config.sliding_window,
+        model_context=config.max_position_embeddings,
+        options=options,
+        observer=observer,
+    )

@@ -1,0 +1,180 @@
+"""Where sequences keep K and V: blocks taken, shared, copied and given back, in both groups of layers.
+
+Full layers keep every block of a sequence; sliding layers only those the window still shows. Both tables
+are indexed by the block's place in the sequence. This file does not decide who runs (`scheduler`).
+"""
+
+from typing import Protocol
+
+from ossia.engine.block_pool import BlockPool
+from ossia.engine.prefix_cache import PrefixCache, Snapshot, first_visible
+from ossia.engine.sequence import NO_BLOCK, Sequence
+from ossia.model.kv_cache import BLOCK, Group
+
+
+class BlockStore(Protocol):
+    """What paging needs of the memory itself (`model.kv_cache.KVCache`)."""
+
+    def copy_block(self, group: Group, src: int, dst: int) -> None:
+        """Copy K and V of one block in every layer of the group."""
+        ...
+
+
+def window_blocks_needed(sliding_window: int) -> int:
+    """Blocks that `sliding_window` tokens can touch, wherever they begin."""
+    return -(-(sliding_window - 1) // BLOCK) + 1
+
+
+class Paging:
+    """Gives sequences their blocks, from two pools and the prefix cache.
+
+    `snapshot_every`: tokens between snapshots that nothing else asks for. `prefix_cache` False keeps none.
+    """
+
+    def __init__(
+        self,
+        store: BlockStore,
+        full: BlockPool,
+        window: BlockPool,
+        *,
+        sliding_window: int,
+        snapshot_every: int,
+        prefix_cache: bool,
+    ) -> None:
+        assert window.num_blocks >= min(full.num_blocks, window_blocks_needed(sliding_window)), (
+            f"{window.num_blocks} window blocks cannot hold a window of {sliding_window}"
+        )
+        self.full = full
+        self.window = window
+        self.cache = PrefixCache(full, window, sliding_window)
+        self._store = store
+        self._sliding_window = sliding_window
+        self._snapshot_every = snapshot_every
+        self._keeps = prefix_cache
+
+    @property
+    def capacity(self) -> int:
+        """Tokens of the longest sequence that fits when it is alone."""
+        return self.full.num_blocks * BLOCK
+
+    def resume(self, sequence: Sequence) -> int:
+        """Begin `sequence` where the longest cached prefix ends; returns that prefix's tokens.
+
+        Whole blocks are shared; a block the prefix ends in is copied, for the sequence will write in it.
+        """
+        assert sequence.num_blocks == 0, "only a sequence without blocks can be resumed"
+        known = sequence.token_ids[: sequence.num_tokens]
+        snapshot = self.cache.find(known) if self._keeps else None
+        if snapshot is None:
+            return 0
+        self._share(sequence, snapshot)
+        if snapshot.tail and not self._copy_tail(sequence, snapshot):
+            self.release(sequence)
+            return 0
+        sequence.num_computed = snapshot.position
+        return snapshot.position
+
+    def reserve(self, sequence: Sequence, want: int) -> int:
+        """Take blocks for up to `want` more tokens; returns for how many there is room."""
+        end = sequence.num_computed + want
+        while sequence.num_blocks * BLOCK < end and self._append_block(sequence):
+            pass
+        return min(want, sequence.num_blocks * BLOCK - sequence.num_computed)
+
+    def has_room(self, sequence: Sequence, spare: int) -> bool:
+        """Whether all known tokens of `sequence`, one more, and `spare` blocks fit beside the others."""
+        blocks = sequence.num_tokens // BLOCK + 1
+        visible = min(blocks, window_blocks_needed(self._sliding_window))
+        return (
+            blocks - sequence.num_blocks + spare <= self.full.available
+            and max(0, visible - (sequence.num_blocks - sequence.window_start)) + spare
+            <= self.window.available
+        )
+
+    def advance(self, sequence: Sequence, count: int) -> None:
+        """`count` more tokens are computed: keep the snapshots due among them, let the window move on."""
+        start = sequence.num_computed
+        sequence.num_computed += count
+        if self._keeps:
+            for position in self._snapshots_due(sequence, start):
+                self.cache.keep(sequence, position)
+        visible = first_visible(sequence.num_computed, self._sliding_window) // BLOCK
+        for i in range(sequence.window_start, min(visible, sequence.num_blocks)):
+            self.window.release(int(sequence.window_table[i]))
+            sequence.window_table[i] = NO_BLOCK
+        sequence.window_start = max(sequence.window_start, min(visible, sequence.num_blocks))
+
+    def keep(self, sequence: Sequence) -> None:
+        """Make all that is computed resumable (a conversation goes on where its answer ended)."""
+        if self._keeps and sequence.num_computed:
+            self.cache.keep(sequence, sequence.num_computed)
+
+    def release(self, sequence: Sequence) -> None:
+        """Give back all blocks; what the sequence computed is forgotten."""
+        for i in range(sequence.num_blocks):
+            self.full.release(int(sequence.full_table[i]))
+        for i in range(sequence.window_start, sequence.num_blocks):
+            self.window.release(int(sequence.window_table[i]))
+        sequence.full_table[: sequence.num_blocks] = NO_BLOCK
+        sequence.window_table[: sequence.num_blocks] = NO_BLOCK
+        sequence.num_blocks = sequence.window_start = sequence.num_computed = 0
+
+    def _share(self, sequence: Sequence, snapshot: Snapshot) -> None:
+        """Hold the snapshot's complete blocks; what lies before its window stays NO_BLOCK."""
+        full = snapshot.full_blocks()
+        window = snapshot.window_blocks[: len(full) - snapshot.window_start]
+        for block in full:
+            self.full.share(block)
+        for block in window:
+            self.window.share(block)
+        sequence.full_table[: len(full)] = full
+        sequence.window_table[snapshot.window_start : len(full)] = window
+        sequence.window_start = min(snapshot.window_start, len(full))
+        sequence.num_blocks = len(full)
+
+    def _copy_tail(self, sequence: Sequence, snapshot: Snapshot) -> bool:
+        """Append copies of the block the snapshot ends in; False where there is no room for them."""
+        sources = snapshot.tail_block, snapshot.window_blocks[-1]
+        self.full.share(sources[0])  # held, or making room for the copy could drop them
+        self.window.share(sources[1])
+        copied = self._append_block(sequence)
+        if copied:
+            last = sequence.num_blocks - 1
+            self._store.copy_block("full", sources[0], int(sequence.full_table[last]))
+            self._store.copy_block("window", sources[1], int(sequence.window_table[last]))
+        self.full.release(sources[0])
+        self.window.release(sources[1])
+        return copied
+
+    def _append_block(self, sequence: Sequence) -> bool:
+        full = self._take(self.full)
+        if full is None:
+            return False
+        window = self._take(self.window)
+        if window is None:
+            self.full.release(full)
+            return False
+        sequence.full_table[sequence.num_blocks] = full
+        sequence.window_table[sequence.num_blocks] = window
+        sequence.num_blocks += 1
+        return True
+
+    def _take(self, pool: BlockPool) -> int | None:
+        """A block of `pool`, from the prefix cache if need be (only if that can help)."""
+        block = pool.allocate()
+        while block is None and pool.available and self.cache.evict():
+            block = pool.allocate()
+        return block
+
+    def _snapshots_due(self, sequence: Sequence, start: int) -> list[int]:
+        """Positions in (start, num_computed] worth resuming at, ascending."""
+        end, prompt = sequence.num_computed, sequence.num_prompt
+        due = set(range(start // self._snapshot_every + 1, end // self._snapshot_every + 1))
+        due = {n * self._snapshot_every for n in due}
+        # At the prompt's end the next turn diverges; one token earlier the same prompt can be asked again.
+        due |= {n for n in (prompt - 1, prompt) if start < n <= end}
+        boundaries = sequence.params.boundary_ids
+        if boundaries:
+            computed = sequence.token_ids[start:end].tolist()
+            due |= {start + i + 1 for i, token in enumerate(computed) if token in boundaries}
+        return sorted(due)

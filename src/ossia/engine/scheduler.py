@@ -1,0 +1,111 @@
+"""Who computes what in the next step.
+
+One budget of tokens a step is shared by all running sequences, decoding or prefilling: everyone gets a
+token, then what is left is dealt evenly among those that can use more. Waiting sequences enter in the
+order they came. When blocks run out the youngest running sequence gives its own back and waits at the
+front; the oldest is never stopped for another, so somebody always finishes.
+
+How tokens are cut into chunks never changes a result (the numeric contract), so this file is free to
+choose, and knows nothing of logits, sampling or finish reasons.
+"""
+
+from collections import deque
+from collections.abc import Sequence as Row
+from typing import NamedTuple
+
+from ossia.engine.paging import Paging
+from ossia.engine.sequence import Sequence
+
+
+class Chunk(NamedTuple):
+    """`count` tokens of `sequence`, from `start`, to be computed in this step."""
+
+    sequence: Sequence
+    start: int
+    count: int
+
+
+def shares(pending: Row[int], budget: int, cap: int) -> list[int]:
+    """Deal `budget` tokens: each gets at most what is `pending` and `cap`, and nobody less than another
+    that asked for as much or less. With budget ≥ len(pending) everyone with pending ≥ 1 gets one."""
+    dealt = [0] * len(pending)
+    left = budget
+    order = sorted(range(len(pending)), key=pending.__getitem__)
+    for rank, i in enumerate(order):
+        dealt[i] = min(pending[i], cap, left // (len(order) - rank))
+        left -= dealt[i]
+    return dealt
+
+
+class Scheduler:
+    """Queues of sequences over one `Paging`. `max_chunk`: most tokens of one sequence in a step."""
+
+    def __init__(self, paging: Paging, *, max_batch_tokens: int, max_sequences: int, max_chunk: int) -> None:
+        assert max_batch_tokens >= max_sequences >= 1, "the budget must give every running sequence a token"
+        self._paging = paging
+        self._max_batch_tokens = max_batch_tokens
+        self._max_sequences = max_sequences
+        self._max_chunk = max_chunk
+        self._hold = False  # nobody enters before somebody leaves: there is no room
+        self.waiting: deque[Sequence] = deque()
+        self.running: list[Sequence] = []  # oldest first
+        self.preemptions = 0
+
+    def add(self, sequence: Sequence) -> None:
+        """Queue a new sequence."""
+        self.waiting.append(sequence)
+
+    def schedule(self) -> list[Chunk]:
+        """The next step's work; empty only where nothing waits or runs."""
+        self._admit()
+        dealt = shares([s.pending for s in self.running], self._max_batch_tokens, self._max_chunk)
+        chunks: list[Chunk] = []
+        for sequence, want in zip(list(self.running), dealt, strict=True):
+            if sequence.status == "running" and (count := self._reserve(sequence, want)):
+                chunks.append(Chunk(sequence, sequence.num_computed, count))
+        assert chunks or not (self.running or self.waiting), "sequences are left, but none can go on"
+        return chunks
+
+    def remove(self, sequence: Sequence) -> None:
+        """Forget a sequence and give back its blocks."""
+        if sequence.status == "running":
+            self.running.remove(sequence)
+            self._paging.release(sequence)
+            self._hold = False
+        elif sequence.status == "waiting":
+            self.waiting.remove(sequence)
+        sequence.status = "finished"
+
+    def _admit(self) -> None:
+        while self.waiting and len(self.running) < self._max_sequences and not (self._hold and self.running):
+            sequence = self.waiting[0]
+            cached = self._paging.resume(sequence)
+            # Everyone running should be able to grow by a block, or the newcomer is soon sent back.
+            if self.running and not self._paging.has_room(sequence, spare=len(self.running)):
+                self._paging.release(sequence)
+                self._hold = True
+                return
+            if not sequence.admitted:
+                sequence.cached_tokens = min(cached, sequence.num_prompt)
+                sequence.admitted = True
+            sequence.status = "running"
+            self.running.append(self.waiting.popleft())
+
+    def _reserve(self, sequence: Sequence, want: int) -> int:
+        """Blocks for up to `want` tokens, younger sequences giving way; 0 if this one had to."""
+        while not (count := self._paging.reserve(sequence, want)):
+            youngest = self.running[-1]
+            assert youngest is not self.running[0], "a sequence alone must fit: submit has checked it"
+            self._preempt(youngest)
+            if youngest is sequence:
+                return 0
+        return count
+
+    def _preempt(self, sequence: Sequence) -> None:
+        self.running.remove(sequence)
+        self._paging.release(sequence)
+        sequence.status = "waiting"
+        sequence.preemptions += 1
+        self.preemptions += 1
+        self.waiting.appendleft(sequence)
+        self._hold = True

@@ -1,0 +1,97 @@
+"""One request inside the engine: its tokens, how far they are computed, and where their K and V lie.
+
+A sequence is `waiting` (holds no blocks), `running` or `finished` (holds none again). Everything the
+result depends on survives a preemption: tokens, seed, the penalties' history and the grammar's state.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ossia.model.sampling import Finish, SamplingParams, TokenHistory
+
+Status = Literal["waiting", "running", "finished"]
+NO_BLOCK = -1
+
+
+@dataclass(eq=False, slots=True)
+class Sequence:
+    """What the engine knows of one request; made by `new_sequence`, written only by the engine.
+
+    `token_ids` int32 (capacity,): prompt, then answer; the first `num_tokens` are known, of which K and V
+    of the first `num_computed` are in the cache. `full_table` and `window_table` int32: pool block of the
+    sequence's i-th block of tokens, `num_blocks` of them; window blocks before `window_start` were let go.
+    """
+
+    arrival: int
+    params: SamplingParams
+    seed: int
+    num_prompt: int
+    token_ids: NDArray[np.int32]
+    full_table: NDArray[np.int32]
+    window_table: NDArray[np.int32]
+    num_tokens: int
+    history: TokenHistory = field(default_factory=TokenHistory)  # kept where penalties need it
+    num_computed: int = 0
+    num_blocks: int = 0
+    window_start: int = 0
+    status: Status = "waiting"
+    finish: Finish | None = None
+    cached_tokens: int = 0  # prompt tokens taken from the prefix cache
+    admitted: bool = False
+    preemptions: int = 0
+
+    @property
+    def capacity(self) -> int:
+        """Prompt and answer tokens together, at most."""
+        return self.token_ids.size
+
+    @property
+    def pending(self) -> int:
+        """Known tokens whose K and V are still to be computed."""
+        return self.num_tokens - self.num_computed
+
+    @property
+    def prompt_ids(self) -> list[int]:
+        return self.token_ids[: self.num_prompt].tolist()
+
+    @property
+    def output_ids(self) -> list[int]:
+        """What was answered so far."""
+        return self.token_ids[self.num_prompt : self.num_tokens].tolist()
+
+    def append(self, token: int) -> None:
+        """One more token of the answer."""
+        assert self.num_tokens < self.capacity, f"a sequence of {self.capacity} tokens was given one more"
+        self.token_ids[self.num_tokens] = token
+        self.num_tokens += 1
+        self.history.append(token)
+
+
+def new_sequence(
+    prompt_ids: NDArray[np.int32],
+    params: SamplingParams,
+    *,
+    capacity: int,
+    seed: int,
+    arrival: int,
+    block: int,
+) -> Sequence:
+    """A waiting sequence of at most `capacity` tokens, paged in blocks of `block`."""
+    assert 1 <= prompt_ids.size < capacity, f"{prompt_ids.size} prompt tokens in a capacity of {capacity}"
+    token_ids = np.empty(capacity, np.int32)
+    token_ids[: prompt_ids.size] = prompt_ids
+    blocks = -(-capacity // block)
+    return Sequence(
+        arrival=arrival,
+        params=params,
+        seed=seed,
+        num_prompt=prompt_ids.size,
+        token_ids=token_ids,
+        full_table=np.full(blocks, NO_BLOCK, np.int32),
+        window_table=np.full(blocks, NO_BLOCK, np.int32),
+        num_tokens=prompt_ids.size,
+        history=TokenHistory(prompt_ids.tolist() if params.has_penalties else ()),
+    )
