@@ -30,6 +30,8 @@ OSSIA_INLINE Slab slab(const Mat& w, int64_t expert, int64_t first, int64_t rows
   }
 }
 
+#if OSSIA_LEVEL == OSSIA_SCALAR
+
 // ---- q8, plain: what the other instruction sets are compared with ----
 
 OSSIA_INLINE float q8_dot(const Slab& w, int64_t row, const Act& x, int64_t t) {
@@ -59,6 +61,494 @@ static void q8_plain(const Slab& w, const Picked& x, float* out, int64_t stride)
   for (int64_t i = 0; i < x.count; i++)
     for (int64_t r = 0; r < w.rows; r++) out[i * stride + r] = q8_dot(w, r, x.act, x.row(i));
 }
+
+#endif
+
+#if OSSIA_LEVEL != OSSIA_SCALAR
+
+// ---- q8, fast: one row at a time (gemv) reads the weights as they lie, 4 rows by 4 blocks; more rows (gemm) share a panel
+// of kPanel weight rows, unpacked once, rows in lanes. vpdpbusd and vpmaddubsw want one side unsigned: MXFP4 values come
+// as 2v + 12 from the table, int8 weights as w + 128 (AVX-512); the excess times the sum of x is taken back per block.
+
+constexpr int kMxfp4Excess = 12, kQ8Excess = OSSIA_LEVEL == OSSIA_AVX512 ? 128 : 0;
+
+OSSIA_INLINE __m128i mxfp4_table() { return _mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0); }
+
+// An activation row laid out for gemv: each per-block value four times (once per weight row), padded to 4 blocks.
+struct Spread {
+  int8_t *even, *odd;  // mxfp4: elements of each block apart, 16 + 16
+  const int8_t* whole;  // q8: as they are
+  int32_t* excess;
+  float* scale;
+};
+
+static Spread spread(const Act& x, int64_t t, bool mxfp4, Scratch& scratch) {
+  const int64_t blocks = x.width / 32, padded = (blocks + 3) / 4 * 4;
+  int8_t* memory = scratch.get<int8_t>(5, padded * 64);
+  Spread s{memory, memory + padded * 16, static_cast<const int8_t*>(x.data) + t * x.width,
+           reinterpret_cast<int32_t*>(memory + padded * 32), reinterpret_cast<float*>(memory + padded * 48)};
+  const int8_t* split = x.split + t * x.width;
+  const int32_t* sums = x.sums + t * blocks;
+  const float* scales = x.scales + t * blocks;
+  const int32_t times = mxfp4 ? -kMxfp4Excess : -kQ8Excess;
+  const float part = mxfp4 ? 0.5f : 1.0f;  // MXFP4's table holds doubles of the values
+  for (int64_t b = 0; b < blocks; b++) {
+    if (mxfp4) {
+      _mm_store_si128(reinterpret_cast<__m128i*>(s.even + 16 * b), _mm_loadu_si128(reinterpret_cast<const __m128i*>(split + 32 * b)));
+      _mm_store_si128(reinterpret_cast<__m128i*>(s.odd + 16 * b), _mm_loadu_si128(reinterpret_cast<const __m128i*>(split + 32 * b + 16)));
+    }
+    _mm_store_si128(reinterpret_cast<__m128i*>(s.excess + 4 * b), _mm_set1_epi32(times * sums[b]));
+    _mm_store_ps(s.scale + 4 * b, _mm_set1_ps(part * scales[b]));
+  }
+  for (int64_t b = blocks; b < padded; b++) {
+    _mm_store_si128(reinterpret_cast<__m128i*>(s.even + 16 * b), _mm_setzero_si128());
+    _mm_store_si128(reinterpret_cast<__m128i*>(s.odd + 16 * b), _mm_setzero_si128());
+    _mm_store_si128(reinterpret_cast<__m128i*>(s.excess + 4 * b), _mm_setzero_si128());
+    _mm_store_ps(s.scale + 4 * b, _mm_setzero_ps());
+  }
+  return s;
+}
+
+// Four scale bytes of each of four rows, as 16 bytes [block][row]; `have` bytes are left in the row.
+OSSIA_INLINE __m128i scale_bytes(const uint8_t* const* rows, int64_t at, int64_t have) {
+  int32_t word[4] = {0, 0, 0, 0};
+  for (int r = 0; r < 4; r++) {
+    if (have >= 4) std::memcpy(&word[r], rows[r] + at, 4);
+    else for (int64_t i = 0; i < have; i++) word[r] |= rows[r][at + i] << (8 * i);
+  }
+  return _mm_shuffle_epi8(_mm_setr_epi32(word[0], word[1], word[2], word[3]),
+                          _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+}
+
+#endif
+
+#if OSSIA_LEVEL == OSSIA_AVX512
+
+OSSIA_INLINE __m512 power_of_bytes(__m128i e) {  // 2^(e-127); 255 is NaN
+  const __m512i wide = _mm512_cvtepu8_epi32(e);
+  const __m512i s = _mm512_max_epu32(_mm512_slli_epi32(wide, 23), _mm512_set1_epi32(0x00400000));
+  const __mmask16 nan = _mm512_cmpeq_epi32_mask(wide, _mm512_set1_epi32(255));
+  return _mm512_castsi512_ps(_mm512_mask_mov_epi32(s, nan, _mm512_set1_epi32(0x7fc00000)));
+}
+
+// Sums of four lanes of four vectors: lane 4 i + r = sum of the 128 bits i of a[r].
+OSSIA_INLINE __m512i add_across(__m512i a0, __m512i a1, __m512i a2, __m512i a3) {
+  const __m512i t0 = _mm512_add_epi32(_mm512_unpacklo_epi32(a0, a1), _mm512_unpackhi_epi32(a0, a1));
+  const __m512i t1 = _mm512_add_epi32(_mm512_unpacklo_epi32(a2, a3), _mm512_unpackhi_epi32(a2, a3));
+  return _mm512_add_epi32(_mm512_unpacklo_epi64(t0, t1), _mm512_unpackhi_epi64(t0, t1));
+}
+
+// Four blocks (or the last `have`) of four MXFP4 rows: acc lane 4 * class + row.
+OSSIA_INLINE __m512 mxfp4_step(const uint8_t* const* w, const uint8_t* const* s, const Spread& x, int64_t b, int64_t have,
+                               int64_t ahead, __m512 acc) {
+  const __m512i table = _mm512_broadcast_i32x4(mxfp4_table()), m = _mm512_set1_epi8(15), none = _mm512_setzero_si512();
+  const __m512i even = _mm512_loadu_si512(x.even + 16 * b), odd = _mm512_loadu_si512(x.odd + 16 * b);
+  const __mmask8 valid = have >= 4 ? 0xff : static_cast<__mmask8>((1 << (2 * have)) - 1);
+  __m512i a[4];
+  for (int r = 0; r < 4; r++) {
+    const uint8_t* p = w[r] + 16 * b;
+    const __m512i n = have >= 4 ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi64(valid, p);
+    _mm_prefetch(reinterpret_cast<const char*>(p) + ahead, _MM_HINT_T0);
+    a[r] = _mm512_dpbusd_epi32(none, _mm512_shuffle_epi8(table, _mm512_and_si512(n, m)), even);
+    a[r] = _mm512_dpbusd_epi32(a[r], _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16(n, 4), m)), odd);
+  }
+  const __m512i dot = _mm512_add_epi32(add_across(a[0], a[1], a[2], a[3]), _mm512_load_si512(x.excess + 4 * b));
+  const __m512 scale = _mm512_mul_ps(power_of_bytes(scale_bytes(s, b, have)), _mm512_load_ps(x.scale + 4 * b));
+  const __mmask16 lanes = have >= 4 ? 0xffff : static_cast<__mmask16>((1 << (4 * have)) - 1);
+  return _mm512_mask3_fmadd_ps(_mm512_cvtepi32_ps(dot), scale, acc, lanes);
+}
+
+OSSIA_INLINE __m512 q8_step(const int8_t* const* w, const float* const* s, const Spread& x, int64_t b, int64_t have,
+                            int64_t ahead, __m512 acc) {
+  const __m512i flip = _mm512_set1_epi8(-128), none = _mm512_setzero_si512();
+  const auto part = [have](int first) {  // 64-bit words present of the two blocks from `first`
+    const int64_t n = have - first;
+    return static_cast<__mmask8>(n >= 2 ? 0xff : n == 1 ? 0x0f : 0);
+  };
+  const __mmask8 m0 = part(0), m1 = part(2);
+  const __m512i x0 = _mm512_maskz_loadu_epi64(m0, x.whole + 32 * b), x1 = _mm512_maskz_loadu_epi64(m1, x.whole + 32 * b + 64);
+  __m512i a0[4], a1[4];
+  for (int r = 0; r < 4; r++) {
+    const int8_t* p = w[r] + 32 * b;
+    _mm_prefetch(reinterpret_cast<const char*>(p) + ahead, _MM_HINT_T0);
+    _mm_prefetch(reinterpret_cast<const char*>(p) + ahead + 64, _MM_HINT_T0);
+    a0[r] = _mm512_dpbusd_epi32(none, _mm512_xor_si512(_mm512_maskz_loadu_epi64(m0, p), flip), x0);
+    a1[r] = _mm512_dpbusd_epi32(none, _mm512_xor_si512(_mm512_maskz_loadu_epi64(m1, p + 64), flip), x1);
+  }
+  const __m512i t0 = add_across(a0[0], a0[1], a0[2], a0[3]), t1 = add_across(a1[0], a1[1], a1[2], a1[3]);
+  const __m512i both = _mm512_add_epi32(_mm512_shuffle_i64x2(t0, t1, 0x88), _mm512_shuffle_i64x2(t0, t1, 0xdd));
+  const __m512i dot = _mm512_add_epi32(both, _mm512_load_si512(x.excess + 4 * b));
+  const __mmask8 here = have >= 4 ? 0x0f : static_cast<__mmask8>((1 << have) - 1);
+  __m128 s0 = _mm_maskz_loadu_ps(here, s[0] + b), s1 = _mm_maskz_loadu_ps(here, s[1] + b);
+  __m128 s2 = _mm_maskz_loadu_ps(here, s[2] + b), s3 = _mm_maskz_loadu_ps(here, s[3] + b);
+  _MM_TRANSPOSE4_PS(s0, s1, s2, s3);
+  __m512 ws = _mm512_insertf32x4(_mm512_castps128_ps512(s0), s1, 1);
+  ws = _mm512_insertf32x4(_mm512_insertf32x4(ws, s2, 2), s3, 3);
+  const __mmask16 lanes = have >= 4 ? 0xffff : static_cast<__mmask16>((1 << (4 * have)) - 1);
+  return _mm512_mask3_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(ws, _mm512_load_ps(x.scale + 4 * b)), acc, lanes);
+}
+
+struct Classes {  // the four partial sums of four rows
+  __m512 a;
+};
+OSSIA_INLINE Classes no_classes() { return {_mm512_setzero_ps()}; }
+OSSIA_INLINE __m128 sum_classes(Classes c) {
+  return _mm_add_ps(_mm_add_ps(_mm512_extractf32x4_ps(c.a, 0), _mm512_extractf32x4_ps(c.a, 1)),
+                    _mm_add_ps(_mm512_extractf32x4_ps(c.a, 2), _mm512_extractf32x4_ps(c.a, 3)));
+}
+OSSIA_INLINE Classes step(const uint8_t* const* w, const uint8_t* const* s, const Spread& x, int64_t b, int64_t have,
+                          int64_t ahead, Classes c) {
+  return {mxfp4_step(w, s, x, b, have, ahead, c.a)};
+}
+OSSIA_INLINE Classes step(const int8_t* const* w, const float* const* s, const Spread& x, int64_t b, int64_t have,
+                          int64_t ahead, Classes c) {
+  return {q8_step(w, s, x, b, have, ahead, c.a)};
+}
+
+// ---- gemm panel: 16 rows; a block is 8 vectors of 4 elements of every row ----
+
+constexpr int kPanel = 16, kPanelCols = 12;
+
+// 16 bytes of each row to 4 vectors: 32 bits of row r in lane r.
+OSSIA_INLINE void bytes_by_row(const char* const* rows, int64_t at, __m512i* d) {
+  __m512i z[4];
+  for (int i = 0; i < 4; i++) {
+    const auto piece = [&](int lane) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[4 * lane + i] + at)); };
+    z[i] = _mm512_broadcast_i32x4(piece(0));
+    z[i] = _mm512_mask_broadcast_i32x4(z[i], 0x00f0, piece(1));
+    z[i] = _mm512_mask_broadcast_i32x4(z[i], 0x0f00, piece(2));
+    z[i] = _mm512_mask_broadcast_i32x4(z[i], 0xf000, piece(3));
+  }
+  const __m512i t0 = _mm512_unpacklo_epi32(z[0], z[1]), t1 = _mm512_unpackhi_epi32(z[0], z[1]);
+  const __m512i t2 = _mm512_unpacklo_epi32(z[2], z[3]), t3 = _mm512_unpackhi_epi32(z[2], z[3]);
+  d[0] = _mm512_unpacklo_epi64(t0, t2);
+  d[1] = _mm512_unpackhi_epi64(t0, t2);
+  d[2] = _mm512_unpacklo_epi64(t1, t3);
+  d[3] = _mm512_unpackhi_epi64(t1, t3);
+}
+
+OSSIA_INLINE void unpack_mxfp4(const char* const* rows, int64_t b, uint8_t* out) {
+  const __m512i table = _mm512_broadcast_i32x4(mxfp4_table()), m = _mm512_set1_epi8(15);
+  __m512i d[4];
+  bytes_by_row(rows, 16 * b, d);
+  for (int v = 0; v < 4; v++) {
+    _mm512_store_si512(out + 64 * v, _mm512_shuffle_epi8(table, _mm512_and_si512(d[v], m)));
+    _mm512_store_si512(out + 64 * (4 + v), _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16(d[v], 4), m)));
+  }
+}
+
+OSSIA_INLINE void unpack_q8(const char* const* rows, int64_t b, uint8_t* out) {
+  const __m512i flip = _mm512_set1_epi8(-128);
+  __m512i d[4];
+  for (int half = 0; half < 2; half++) {
+    bytes_by_row(rows, 32 * b + 16 * half, d);
+    for (int v = 0; v < 4; v++) _mm512_store_si512(out + 64 * (4 * half + v), _mm512_xor_si512(d[v], flip));
+  }
+}
+
+// Blocks [from, to) of the panel (one class) times C rows; sums[c] are their 16 partial sums.
+template <int C, bool kMxfp4>
+OSSIA_INLINE void panel_class(const uint8_t* w, const float* ws, const int32_t* const* x, const int32_t* const* excess,
+                              const float* const* xs, int64_t cls, int64_t blocks, __m512* sums) {
+  for (int c = 0; c < C; c++) sums[c] = _mm512_setzero_ps();
+  for (int64_t b = cls; b < blocks; b += 4, w += 512, ws += 16) {
+    __m512i v[8];
+    for (int i = 0; i < 8; i++) v[i] = _mm512_load_si512(w + 64 * i);
+    const __m512 s = _mm512_load_ps(ws);
+#pragma GCC unroll 12
+    for (int c = 0; c < C; c++) {
+      __m512i dot = _mm512_set1_epi32(excess[c][b]);
+      for (int i = 0; i < 8; i++) dot = _mm512_dpbusd_epi32(dot, v[i], _mm512_set1_epi32(x[c][8 * b + i]));
+      sums[c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(s, _mm512_set1_ps(xs[c][b])), sums[c]);
+    }
+  }
+}
+using PanelSum = __m512;
+OSSIA_INLINE PanelSum add_sums(PanelSum a, PanelSum b) { return _mm512_add_ps(a, b); }
+OSSIA_INLINE void store_sums(float* out, PanelSum a, int64_t rows) {
+  _mm512_mask_storeu_ps(out, static_cast<__mmask16>((1u << rows) - 1), a);
+}
+
+#elif OSSIA_LEVEL == OSSIA_AVX2
+
+OSSIA_INLINE __m256 power_of_bytes(__m128i e) {
+  const __m256i wide = _mm256_cvtepu8_epi32(e);
+  const __m256i s = _mm256_max_epu32(_mm256_slli_epi32(wide, 23), _mm256_set1_epi32(0x00400000));
+  const __m256i nan = _mm256_cmpeq_epi32(wide, _mm256_set1_epi32(255));
+  return _mm256_castsi256_ps(_mm256_blendv_epi8(s, _mm256_set1_epi32(0x7fc00000), nan));
+}
+
+OSSIA_INLINE __m256i add_across(__m256i a0, __m256i a1, __m256i a2, __m256i a3) {
+  const __m256i t0 = _mm256_add_epi32(_mm256_unpacklo_epi32(a0, a1), _mm256_unpackhi_epi32(a0, a1));
+  const __m256i t1 = _mm256_add_epi32(_mm256_unpacklo_epi32(a2, a3), _mm256_unpackhi_epi32(a2, a3));
+  return _mm256_add_epi32(_mm256_unpacklo_epi64(t0, t1), _mm256_unpackhi_epi64(t0, t1));
+}
+
+// Signed by signed bytes to 8 sums of 4; |w| is unsigned, so w = -128 works while x stays within 127.
+OSSIA_INLINE __m256i dot_signed(__m256i w, __m256i x) {
+  return _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)), _mm256_set1_epi16(1));
+}
+
+OSSIA_INLINE __m256i load_bytes(const void* p, int64_t bytes) {  // 32, or 16 and zeros
+  if (bytes >= 32) return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+  return _mm256_zextsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+}
+
+// acc + dot * scale in the lanes of the blocks present (4 lanes a block).
+OSSIA_INLINE __m256 add_blocks(__m256i dot, __m256 scale, int64_t have, __m256 acc) {
+  const __m256 sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), scale, acc);
+  return have >= 2 ? sum : _mm256_blend_ps(acc, sum, 0x0f);
+}
+
+struct Classes {  // lanes 0-3 class 0 (2), lanes 4-7 class 1 (3)
+  __m256 low, high;
+};
+OSSIA_INLINE Classes no_classes() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+OSSIA_INLINE __m128 sum_classes(Classes c) {
+  return _mm_add_ps(_mm_add_ps(_mm256_castps256_ps128(c.low), _mm256_extractf128_ps(c.low, 1)),
+                    _mm_add_ps(_mm256_castps256_ps128(c.high), _mm256_extractf128_ps(c.high, 1)));
+}
+
+// Two blocks (or the last one) of four rows.
+OSSIA_INLINE __m256 mxfp4_pair(const uint8_t* const* w, const Spread& x, int64_t b, int64_t have, __m256 ws, __m256 acc) {
+  const __m256i table = _mm256_broadcastsi128_si256(mxfp4_table()), m = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
+  const __m256i even = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.even + 16 * b));
+  const __m256i odd = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.odd + 16 * b));
+  __m256i a[4];
+  for (int r = 0; r < 4; r++) {
+    const __m256i n = load_bytes(w[r] + 16 * b, 16 * have);
+    const __m256i lo = _mm256_shuffle_epi8(table, _mm256_and_si256(n, m));
+    const __m256i hi = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(n, 4), m));
+    a[r] = _mm256_madd_epi16(_mm256_add_epi16(_mm256_maddubs_epi16(lo, even), _mm256_maddubs_epi16(hi, odd)), ones);
+  }
+  const __m256i excess = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.excess + 4 * b));
+  const __m256i dot = _mm256_add_epi32(add_across(a[0], a[1], a[2], a[3]), excess);
+  return add_blocks(dot, _mm256_mul_ps(ws, _mm256_loadu_ps(x.scale + 4 * b)), have, acc);
+}
+
+OSSIA_INLINE Classes step(const uint8_t* const* w, const uint8_t* const* s, const Spread& x, int64_t b, int64_t have,
+                          int64_t ahead, Classes c) {
+  const __m128i e = scale_bytes(s, b, have);
+  for (int r = 0; r < 4; r++) _mm_prefetch(reinterpret_cast<const char*>(w[r]) + 16 * b + ahead, _MM_HINT_T0);
+  c.low = mxfp4_pair(w, x, b, have, power_of_bytes(e), c.low);
+  if (have > 2) c.high = mxfp4_pair(w, x, b + 2, have - 2, power_of_bytes(_mm_srli_si128(e, 8)), c.high);
+  return c;
+}
+
+OSSIA_INLINE __m256 q8_pair(const int8_t* const* w, const float* const* s, const Spread& x, int64_t b, int64_t have,
+                            __m256 acc) {
+  __m256i t[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+  float ws[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+  for (int64_t i = 0; i < (have < 2 ? have : 2); i++) {
+    const __m256i xb = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.whole + 32 * (b + i)));
+    __m256i a[4];
+    for (int r = 0; r < 4; r++) {
+      a[r] = dot_signed(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(w[r] + 32 * (b + i))), xb);
+      ws[4 * i + r] = s[r][b + i];
+    }
+    t[i] = add_across(a[0], a[1], a[2], a[3]);
+  }
+  const __m256i dot = _mm256_add_epi32(_mm256_permute2x128_si256(t[0], t[1], 0x20), _mm256_permute2x128_si256(t[0], t[1], 0x31));
+  return add_blocks(dot, _mm256_mul_ps(_mm256_loadu_ps(ws), _mm256_loadu_ps(x.scale + 4 * b)), have, acc);
+}
+
+OSSIA_INLINE Classes step(const int8_t* const* w, const float* const* s, const Spread& x, int64_t b, int64_t have,
+                          int64_t ahead, Classes c) {
+  for (int r = 0; r < 4; r++) {
+    _mm_prefetch(reinterpret_cast<const char*>(w[r]) + 32 * b + ahead, _MM_HINT_T0);
+    _mm_prefetch(reinterpret_cast<const char*>(w[r]) + 32 * b + ahead + 64, _MM_HINT_T0);
+  }
+  c.low = q8_pair(w, s, x, b, have, c.low);
+  if (have > 2) c.high = q8_pair(w, s, x, b + 2, have - 2, c.high);
+  return c;
+}
+
+// ---- gemm panel: 8 rows ----
+
+constexpr int kPanel = 8, kPanelCols = 4;
+
+OSSIA_INLINE void bytes_by_row(const char* const* rows, int64_t at, __m256i* d) {
+  __m256i z[4];
+  for (int i = 0; i < 4; i++) {
+    const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[i] + at));
+    const __m128i high = _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[4 + i] + at));
+    z[i] = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+  }
+  const __m256i t0 = _mm256_unpacklo_epi32(z[0], z[1]), t1 = _mm256_unpackhi_epi32(z[0], z[1]);
+  const __m256i t2 = _mm256_unpacklo_epi32(z[2], z[3]), t3 = _mm256_unpackhi_epi32(z[2], z[3]);
+  d[0] = _mm256_unpacklo_epi64(t0, t2);
+  d[1] = _mm256_unpackhi_epi64(t0, t2);
+  d[2] = _mm256_unpacklo_epi64(t1, t3);
+  d[3] = _mm256_unpackhi_epi64(t1, t3);
+}
+
+OSSIA_INLINE void unpack_mxfp4(const char* const* rows, int64_t b, uint8_t* out) {
+  const __m256i table = _mm256_broadcastsi128_si256(mxfp4_table()), m = _mm256_set1_epi8(15);
+  __m256i d[4], *o = reinterpret_cast<__m256i*>(out);
+  bytes_by_row(rows, 16 * b, d);
+  for (int v = 0; v < 4; v++) {
+    _mm256_store_si256(o + v, _mm256_shuffle_epi8(table, _mm256_and_si256(d[v], m)));
+    _mm256_store_si256(o + 4 + v, _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(d[v], 4), m)));
+  }
+}
+
+OSSIA_INLINE void unpack_q8(const char* const* rows, int64_t b, uint8_t* out) {
+  __m256i d[4], *o = reinterpret_cast<__m256i*>(out);
+  for (int half = 0; half < 2; half++) {
+    bytes_by_row(rows, 32 * b + 16 * half, d);
+    for (int v = 0; v < 4; v++) _mm256_store_si256(o + 4 * half + v, d[v]);
+  }
+}
+
+template <int C, bool kMxfp4>
+OSSIA_INLINE void panel_class(const uint8_t* w, const float* ws, const int32_t* const* x, const int32_t* const* excess,
+                              const float* const* xs, int64_t cls, int64_t blocks, __m256* sums) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  for (int c = 0; c < C; c++) sums[c] = _mm256_setzero_ps();
+  for (int64_t b = cls; b < blocks; b += 4, w += 256, ws += 8) {
+    const __m256i* v = reinterpret_cast<const __m256i*>(w);
+    __m256i dot[C];
+    for (int c = 0; c < C; c++) dot[c] = _mm256_set1_epi32(excess[c][b]);
+    if (kMxfp4) {  // four products of 24 * 127 * 2 fit 16 bits
+      for (int half = 0; half < 8; half += 4) {
+        __m256i part[C];
+        for (int c = 0; c < C; c++) part[c] = _mm256_setzero_si256();
+        for (int i = half; i < half + 4; i++)
+          for (int c = 0; c < C; c++)
+            part[c] = _mm256_add_epi16(part[c], _mm256_maddubs_epi16(_mm256_load_si256(v + i), _mm256_set1_epi32(x[c][8 * b + i])));
+        for (int c = 0; c < C; c++) dot[c] = _mm256_add_epi32(dot[c], _mm256_madd_epi16(part[c], ones));
+      }
+    } else {
+      for (int i = 0; i < 8; i++)
+        for (int c = 0; c < C; c++)
+          dot[c] = _mm256_add_epi32(dot[c], dot_signed(_mm256_load_si256(v + i), _mm256_set1_epi32(x[c][8 * b + i])));
+    }
+    const __m256 s = _mm256_load_ps(ws);
+    for (int c = 0; c < C; c++)
+      sums[c] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[c]), _mm256_mul_ps(s, _mm256_set1_ps(xs[c][b])), sums[c]);
+  }
+}
+using PanelSum = __m256;
+OSSIA_INLINE PanelSum add_sums(PanelSum a, PanelSum b) { return _mm256_add_ps(a, b); }
+OSSIA_INLINE void store_sums(float* out, PanelSum a, int64_t rows) {
+  if (rows == 8) return _mm256_storeu_ps(out, a);
+  float all[8];
+  _mm256_storeu_ps(all, a);
+  std::memcpy(out, all, rows * sizeof(float));
+}
+
+#endif
+
+#if OSSIA_LEVEL != OSSIA_SCALAR
+
+// ---- gemv over both ----
+
+template <class W, class S>
+static void gemv(const Slab& w, int64_t row_bytes, const Spread& x, float* out) {
+  const int64_t blocks = w.blocks(), full = blocks / 4 * 4;
+  for (int64_t r = 0; r < w.rows; r += 4) {
+    const W* rows[4];
+    const S* scales[4];
+    for (int i = 0; i < 4; i++) {
+      const int64_t at = r + i < w.rows ? r + i : w.rows - 1;
+      rows[i] = static_cast<const W*>(w.data) + at * row_bytes;
+      scales[i] = static_cast<const S*>(w.scales) + at * blocks;
+    }
+    const int64_t ahead = 4 * row_bytes;  // the next four rows
+    Classes c = no_classes();
+    for (int64_t b = 0; b < full; b += 4) c = step(rows, scales, x, b, 4, ahead, c);
+    if (full < blocks) c = step(rows, scales, x, full, blocks - full, ahead, c);
+    float sums[4];
+    _mm_storeu_ps(sums, sum_classes(c));
+    for (int64_t i = 0; i < 4 && r + i < w.rows; i++) out[r + i] = sums[i];
+  }
+}
+
+// ---- gemm over both ----
+
+struct PanelRows {  // what the panels are multiplied with, per activation row
+  const int32_t** x;
+  const int32_t** excess;
+  const float** scale;
+};
+
+template <bool kMxfp4>
+static PanelRows panel_rows(const Picked& x, Scratch& scratch) {
+  const int64_t blocks = x.act.width / 32, n = x.count;
+  PanelRows p{scratch.get<const int32_t*>(5, 3 * n), nullptr, nullptr};
+  p.excess = p.x + n;
+  p.scale = reinterpret_cast<const float**>(p.x + 2 * n);
+  int32_t* excess = scratch.get<int32_t>(6, n * blocks);
+  const int32_t times = kMxfp4 ? -kMxfp4Excess : -kQ8Excess;
+  for (int64_t i = 0; i < n; i++) {
+    const int64_t t = x.row(i);
+    const int8_t* q = kMxfp4 ? x.act.split : static_cast<const int8_t*>(x.act.data);
+    p.x[i] = reinterpret_cast<const int32_t*>(q + t * x.act.width);
+    p.scale[i] = x.act.scales + t * blocks;
+    p.excess[i] = excess + i * blocks;
+    for (int64_t b = 0; b < blocks; b++) excess[i * blocks + b] = times * x.act.sums[t * blocks + b];
+  }
+  return p;
+}
+
+template <int C, bool kMxfp4>
+static void panel_tile(const uint8_t* w, const float* ws, const PanelRows& p, int64_t first, int64_t blocks, int64_t rows,
+                       float* out, int64_t stride) {
+  PanelSum part[4][C];
+  for (int64_t cls = 0, at = 0; cls < 4; at += (blocks - cls + 3) / 4, cls++)
+    panel_class<C, kMxfp4>(w + at * 32 * kPanel, ws + at * kPanel, p.x + first, p.excess + first, p.scale + first, cls, blocks, part[cls]);
+  for (int c = 0; c < C; c++)
+    store_sums(out + (first + c) * stride, add_sums(add_sums(part[0][c], part[1][c]), add_sums(part[2][c], part[3][c])), rows);
+}
+
+template <bool kMxfp4>
+static void unpack_panel(const Slab& w, int64_t first, uint8_t* out, float* scales) {
+  const int64_t blocks = w.blocks(), row_bytes = kMxfp4 ? blocks * 16 : w.k;
+  const char* rows[kPanel];
+  int64_t at[kPanel];
+  for (int r = 0; r < kPanel; r++) {
+    at[r] = first + r < w.rows ? first + r : w.rows - 1;
+    rows[r] = static_cast<const char*>(w.data) + at[r] * row_bytes;
+  }
+  for (int64_t cls = 0; cls < 4; cls++) {
+    for (int64_t b = cls; b < blocks; b += 4, out += 32 * kPanel, scales += kPanel) {
+      if (kMxfp4) unpack_mxfp4(rows, b, out);
+      else unpack_q8(rows, b, out);
+      for (int r = 0; r < kPanel; r++) {
+        if (kMxfp4) scales[r] = mxfp4_half_scale(static_cast<const uint8_t*>(w.scales)[at[r] * blocks + b]);
+        else scales[r] = static_cast<const float*>(w.scales)[at[r] * blocks + b];
+      }
+    }
+  }
+}
+
+template <bool kMxfp4>
+static void gemm(const Slab& w, const Picked& x, float* out, int64_t stride, Scratch& scratch) {
+  const int64_t blocks = w.blocks(), n = x.count;
+  const PanelRows p = panel_rows<kMxfp4>(x, scratch);
+  uint8_t* panel = scratch.get<uint8_t>(7, blocks * kPanel * 36);
+  float* scales = reinterpret_cast<float*>(panel + blocks * kPanel * 32);
+  for (int64_t r = 0; r < w.rows; r += kPanel) {
+    const int64_t rows = w.rows - r < kPanel ? w.rows - r : kPanel;
+    unpack_panel<kMxfp4>(w, r, panel, scales);
+    int64_t i = 0;
+    for (; i + kPanelCols <= n; i += kPanelCols)
+      panel_tile<kPanelCols, kMxfp4>(panel, scales, p, i, blocks, rows, out + r, stride);
+    for (; i + 4 <= n; i += 4) panel_tile<4, kMxfp4>(panel, scales, p, i, blocks, rows, out + r, stride);
+    for (; i + 2 <= n; i += 2) panel_tile<2, kMxfp4>(panel, scales, p, i, blocks, rows, out + r, stride);
+    for (; i < n; i++) panel_tile<1, kMxfp4>(panel, scales, p, i, blocks, rows, out + r, stride);
+  }
+}
+
+static void q8_fast(const Slab& w, const Picked& x, float* out, int64_t stride, Scratch& scratch) {
+  const bool mxfp4 = w.kind == Kind::mxfp4;
+  if (x.count > 1) return mxfp4 ? gemm<true>(w, x, out, stride, scratch) : gemm<false>(w, x, out, stride, scratch);
+  const Spread s = spread(x.act, x.row(0), mxfp4, scratch);
+  if (mxfp4) gemv<uint8_t, uint8_t>(w, w.blocks() * 16, s, out);
+  else gemv<int8_t, float>(w, w.k, s, out);
+}
+
+#endif
 
 // ---- f32 and bf16: R weight rows by C activation rows, one vector of 16 lanes each ----
 
@@ -126,7 +616,11 @@ void lanes_dots(const Slab& w, const Picked& x, float* out, int64_t stride, Scra
 // out[i * stride + r] = dot of weight row r and picked activation row i.
 static void dots(const Slab& w, const Picked& x, float* out, int64_t stride, Scratch& scratch) {
   switch (x.act.numerics) {
+#if OSSIA_LEVEL == OSSIA_SCALAR
     case Numerics::q8: return q8_plain(w, x, out, stride);
+#else
+    case Numerics::q8: return q8_fast(w, x, out, stride, scratch);
+#endif
     case Numerics::bf16: return lanes_dots<uint16_t>(w, x, out, stride, scratch);
     default: return lanes_dots<float>(w, x, out, stride, scratch);
   }

@@ -32,8 +32,8 @@ def available_isas() -> tuple[str, ...]:
 def configure(isa: str | None = None, threads: int | None = None) -> CpuPlan:
     """Choose the kernels' instruction set (None: the best) and threads (None: the physical cores we may use).
 
-    Raises IsaUnavailableError for a set this CPU lacks, SettingsError for less than one thread. Without AVX2 the
-    default is scalar, with a RuntimeWarning.
+    Raises IsaUnavailableError for a set this CPU lacks, SettingsError for less than one thread.
+    Without AVX2 the default is scalar, with a RuntimeWarning.
     """
     known = available_isas()
     if isa is not None and isa not in known:
@@ -69,7 +69,7 @@ def default_threads() -> int:
 
 
 def _siblings(cpu: int) -> str:
-    """The hardware threads of a CPU's core, as the kernel lists them; the CPU itself where it does not say."""
+    """The hardware threads of a CPU's core, as Linux lists them; the CPU itself where it does not say."""
     try:
         return (_CPUS / f"cpu{cpu}/topology/thread_siblings_list").read_text().strip()
     except OSError:

@@ -1,11 +1,12 @@
-"""The op table: one function per native op. Each records itself into a `Program`; nothing is computed until `run`.
+"""The op table: one function per native op.
 
-Dims: T rows, H hidden, Hq/Hkv heads, D head_dim, E experts, K chosen, F intermediate, V vocab, S sequences, B blocks.
-The order of every sum is fixed (csrc/ops.h): a row's bits never depend on other rows, T, chunks, threads or the CPU.
-A wrong dtype or shape raises AssertionError when recorded; an id, slot, row or block out of range raises it from `run`.
+Each records itself into a `Program`; nothing is computed until `run`.
+
+Dims: T rows, H hidden, Hq/Hkv heads, D head_dim, E experts, K chosen, F intermediate, V vocab, S sequences,
+B blocks. The order of every sum is fixed (csrc/ops.h): a row's bits never depend on other rows, T, chunks,
+threads or the CPU. A wrong dtype or shape raises AssertionError when recorded; an id, slot, row or block out of
+range raises it from `run`.
 """
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,8 @@ from ossia.kernels.tensors import Activation, KVLayer, Matrix
 class Program:
     """A recorded sequence of ops over fixed arrays, which it keeps alive.
 
-    `run` is one native call without the GIL; it may be called again after the arrays' contents changed. Runs from
-    several Python threads take turns.
+    `run` is one native call without the GIL; it may be called again after the arrays' contents changed. Runs
+    from several Python threads take turns.
     """
 
     __slots__ = ("recorder",)
@@ -41,7 +42,10 @@ def embed(
     ids: NDArray[np.int32],
     out: NDArray[np.float32],
 ) -> None:
-    """out[t] = table[ids[t]]. table bf16 or float32 (V, H), ids int32 (T,), out float32 (T, H); H % 16 == 0."""
+    """out[t] = table[ids[t]].
+
+    table bf16 or float32 (V, H), ids int32 (T,), out float32 (T, H); H % 16 == 0.
+    """
     p.recorder.embed(table, ids, out)
 
 
@@ -89,7 +93,8 @@ def rope_store(
 ) -> None:
     """Rotate q in place (half-split), and write rotated k and v to the cache at slot = block · 64 + offset.
 
-    qkv float32 (T, (Hq + 2 Hkv) · D), cos and sin float32 (T, D/2), slots int32 (T,). k is rotated in place too.
+    qkv float32 (T, (Hq + 2 Hkv) · D), cos and sin float32 (T, D/2), slots int32 (T,).
+    k is rotated in place too.
     """
     p.recorder.rope_store(qkv, cos, sin, slots, kv, num_heads)
 
@@ -106,10 +111,11 @@ def attention(
     scale: float,
     out: Activation,
 ) -> None:
-    """Query t of sequence row rows[t] sees keys j with positions[t] - window < j ≤ positions[t] (window 0: all).
+    """Query t of sequence row rows[t] sees keys j, positions[t] - window < j ≤ positions[t] (window 0: all).
 
-    Key j lies in block table[row, j // 64] at offset j % 64; blocks wholly out of sight are never looked at (-1 there).
-    One learned logit per head, `sinks` float32 (Hq,), joins the softmax's denominator.
+    Key j lies in block table[row, j // 64] at offset j % 64; blocks wholly out of sight are never looked at
+    (-1 there). One learned logit per head, `sinks` float32 (Hq,), joins the softmax's
+    denominator.
     qkv as `rope_store` left it, positions and rows int32 (T,), table int32 (S, B), out (T, Hq · D).
     """
     p.recorder.attention(qkv, kv, positions, rows, table, sinks, window, scale, out)
@@ -124,9 +130,10 @@ def route(
     ids: NDArray[np.int32],
     weights: NDArray[np.float32],
 ) -> None:
-    """Top-k of normed · routerᵀ + bias and the softmax over those, always in float32; ties go to the lower index.
+    """Top-k of normed · routerᵀ + bias and the softmax over those, in float32; ties go to the lower index.
 
-    normed float32 (T, H), router float32 (E, H), bias float32 (E,); ids int32 and weights float32 (T, K), best first.
+    normed float32 (T, H), router float32 (E, H), bias float32 (E,); ids int32 and weights float32 (T, K),
+    best first.
     """
     p.recorder.route(normed, router, bias, top_k, ids, weights)
 
@@ -146,9 +153,9 @@ def moe(
 ) -> None:
     """out += Σ_k weights[t, k] · expert_{ids[t, k]}(x[t]), k ascending; tokens are grouped by expert.
 
-    expert(x) = down · (g · σ(alpha · g) · (u + 1)) + down_bias, with rows of gate_up interleaved (even g, odd u),
-    g = min(g, limit), u = clamp(u, ±limit). x (T, H), ids int32 and weights float32 (T, K), gate_up (E, 2F, H),
-    gate_up_bias float32 (E, 2F), down (E, H, F), down_bias float32 (E, H), out float32 (T, H).
+    expert(x) = down · (g · σ(alpha · g) · (u + 1)) + down_bias, with rows of gate_up interleaved (even g,
+    odd u), g = min(g, limit), u = clamp(u, ±limit).
+    x (T, H), ids int32 and weights float32 (T, K), gate_up (E, 2F, H), gate_up_bias float32 (E, 2F), down (E, H, F), down_bias float32 (E, H), out float32 (T, H).
     """
     p.recorder.moe(x, ids, weights, gate_up, gate_up_bias, down, down_bias, limit, alpha, out)
 
@@ -160,6 +167,6 @@ def gather_rows(
     p.recorder.gather_rows(x, rows, out)
 
 
-def kernels() -> list[tuple[str, Any, str]]:
-    """The native table: (op, numerics, isa) of every registered kernel, whether this CPU can run it or not."""
+def kernels() -> list[tuple[str, str, str]]:
+    """The native table: (op, numerics, isa) of every registered kernel, also those this CPU cannot run."""
     return list(_native.kernels())

@@ -1,7 +1,7 @@
 """What the ops work on: rows ready to be multiplied, weights, and one layer's paged K and V.
 
-Frozen dataclasses over C-contiguous numpy arrays, checked when made. The arrays' contents may change (that is how a
-program is run again); the arrays themselves may not.
+Frozen dataclasses over C-contiguous numpy arrays, checked when made. The arrays' contents may change (that is
+how a program is run again); the arrays themselves may not.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ def _check(name: str, array: NDArray[Any], dtype: type[np.generic], shape: tuple
 class Activation:
     """Rows ready to be multiplied; width is a multiple of 32.
 
-    q8: data int8 (rows, width), scales float32 (rows, width/32), and two companions the kernels write and read:
+    q8: data int8 (rows, width), scales float32 (rows, width/32), and two companions the kernels use:
     split int8 (rows, width), each block's 16 even then 16 odd elements, and sums int32 (rows, width/32).
     bf16: data uint16; f32: data float32; the other fields None.
     """
@@ -49,12 +49,13 @@ class Activation:
         rows, width = self.data.shape
         assert width % BLOCK == 0, f"an activation's width must be a multiple of {BLOCK}, got {width}"
         _check("data", self.data, _DTYPES[self.numerics], (rows, width))
+        companions = (self.scales, self.split, self.sums)
         if self.numerics != "q8":
-            assert self.scales is None and self.split is None and self.sums is None, "only q8 has companions"
+            assert companions == (None, None, None), "only q8 has companions"
             return
-        assert self.scales is not None and self.split is not None and self.sums is not None, (
-            "q8 needs all arrays"
-        )
+        assert self.scales is not None, "q8 needs scales"
+        assert self.split is not None, "q8 needs split"
+        assert self.sums is not None, "q8 needs sums"
         _check("scales", self.scales, np.float32, (rows, width // BLOCK))
         _check("split", self.split, np.int8, (rows, width))
         _check("sums", self.sums, np.int32, (rows, width // BLOCK))
@@ -80,8 +81,11 @@ class Activation:
 
     def head(self, rows: int) -> "Activation":
         """The first `rows` rows, sharing memory."""
-        parts = [None if a is None else a[:rows] for a in (self.scales, self.split, self.sums)]
-        return Activation(self.numerics, self.data[:rows], *parts)  # type: ignore[arg-type]
+        if self.scales is None or self.split is None or self.sums is None:
+            return Activation(self.numerics, self.data[:rows], None, None, None)
+        return Activation(
+            self.numerics, self.data[:rows], self.scales[:rows], self.split[:rows], self.sums[:rows]
+        )
 
     def to_float(self) -> NDArray[np.float32]:
         """The values these rows stand for, float32 (rows, width)."""
@@ -97,8 +101,9 @@ class Activation:
 class Matrix:
     """E stacked weights (N, K), multiplied as out = x · wᵀ; E = 1 for a dense linear. K is a multiple of 32.
 
-    mxfp4: data uint8 (E, N, K/32, 16) in the published layout, low nibble first, scales uint8 (E, N, K/32) with
-    2^(scale - 127), 255 being NaN. q8: data int8 (E, N, K), scales float32 (E, N, K/32). bf16: data uint16; f32: float32.
+    mxfp4: data uint8 (E, N, K/32, 16) in the published layout, low nibble first, scales uint8 (E, N, K/32)
+    meaning 2^(scale - 127), 255 being NaN. q8: data int8 (E, N, K), scales float32 (E, N, K/32).
+    bf16: data uint16 (E, N, K). f32: data float32 (E, N, K).
     An mxfp4 weight multiplies under every numerics, the others under their own. Arrays may be memory-mapped.
     """
 
@@ -139,7 +144,7 @@ class KVLayer:
 
     def __post_init__(self) -> None:
         assert self.k.dtype in (np.uint16, np.float32), f"K must be uint16 or float32, got {self.k.dtype}"
-        assert self.k.ndim == 4 and self.k.shape[2] == TILE, f"K must be (blocks, Hkv, {TILE}, D)"
+        assert self.k.shape[2:3] == (TILE,), f"K must be (blocks, Hkv, {TILE}, D), got {self.k.shape}"
         _check("k", self.k, self.k.dtype.type, self.k.shape)
         _check("v", self.v, self.k.dtype.type, self.k.shape)
 
@@ -160,7 +165,7 @@ def bf16_to_f32(x: NDArray[np.uint16]) -> NDArray[np.float32]:
 def pack_matrix(w: NDArray[np.float32] | NDArray[np.uint16], numerics: Numerics) -> Matrix:
     """A dense weight float32 or bf16 (N, K) or (E, N, K) as the Matrix that multiplies under `numerics`.
 
-    q8: per block of 32 along K, scale = max|w| / 127, values rounded to nearest even (0 where max|w| < 2^-100).
+    q8: per block of 32 along K, scale = max|w| / 127, rounded to nearest even (0 where max|w| < 2^-100).
     A bf16 weight is kept as it is under bf16; f32 is rounded to bf16.
     """
     w = w[None] if w.ndim == 2 else w
