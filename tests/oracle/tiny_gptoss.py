@@ -1,8 +1,8 @@
 """Tiny random gpt-oss checkpoints that exercise everything: routing, sinks, both windows, YaRN, biases.
 
 Written with numpy alone (safetensors' numpy writer), in the layouts a real one has, so that unit tests
-can use it without torch. Weights are larger than an initialisation's so that routing is decided, clamps
-bite and sinks matter.
+can use it without torch. Weights are larger than an initialisation's so that routing is decided and
+sinks matter.
 """
 
 import json
@@ -77,14 +77,16 @@ def tiny_tensors(seed=0, config=CONFIG):
             at + "self_attn.o_proj.weight": normal(h, hq * d, scale=(hq * d) ** -0.5),
             at + "self_attn.o_proj.bias": normal(h, scale=0.1),
             at + "mlp.router.weight": normal(e, h, scale=h**-0.5),
-            at + "mlp.router.bias": normal(e, scale=0.2),
-            at + "mlp.experts.gate_up_proj_bias": normal(e, 2 * f, scale=0.5),
+            at + "mlp.router.bias": normal(e, scale=0.5),
+            # One channel in eight is biased so far that the clamps at ±7 bite.
+            at + "mlp.experts.gate_up_proj_bias": normal(e, 2 * f, scale=0.5)
+            + np.where(rng.random((e, 2 * f)) < 0.125, normal(e, 2 * f, scale=8), np.float32(0)),
             at + "mlp.experts.down_proj_bias": normal(e, h, scale=0.1),
         }
         for name, rows in (("q_proj", hq * d), ("k_proj", hkv * d), ("v_proj", hkv * d)):
             t[f"{at}self_attn.{name}.weight"] = normal(rows, h, scale=1.5 * h**-0.5)
             t[f"{at}self_attn.{name}.bias"] = normal(rows, scale=0.2)
-        for name, rows, columns, exponent in (("gate_up_proj", 2 * f, h, 126), ("down_proj", h, f, 121)):
+        for name, rows, columns, exponent in (("gate_up_proj", 2 * f, h, 124), ("down_proj", h, f, 121)):
             key = f"{at}mlp.experts.{name}_"
             t[key + "blocks"] = rng.integers(0, 256, (e, rows, columns // 32, 16), np.uint8)
             t[key + "scales"] = rng.integers(exponent - 2, exponent + 1, (e, rows, columns // 32)).astype(
@@ -176,11 +178,11 @@ def write_tensors(path, tensors):
             f.write(np.ascontiguousarray(x).tobytes())
 
 
-def write_checkpoint(folder, tensors, config, shards=1):
+def write_checkpoint(folder, tensors, config, shards=1, indent=None):
     """config.json and `shards` safetensors files, with an index if there are several."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "config.json").write_text(json.dumps(config, indent=indent) + "\n")
     if shards == 1:
         write_tensors(folder / "model.safetensors", tensors)
         return folder
