@@ -24,7 +24,7 @@ from ossia.hub.pocket.gguf import read_gguf
 from ossia.hub.pocket.layout import Base
 from ossia.hub.pocket.vocabulary import tokenizer_json
 from ossia.posttrain import topics
-from ossia.posttrain.network import KeyValue, Network
+from ossia.posttrain.network import Network
 from tokenizers import Tokenizer
 
 TOP = 16
@@ -76,19 +76,19 @@ def _chat_ids(tokenizer: Tokenizer, text: str) -> list[int]:
 
 
 def batches(found: list[Job], size: int) -> list[list[Job]]:
-    """Jobs of equal kind and prompt length together (so nothing needs padding), at most `size` of them."""
+    """At most `size` jobs of one kind and similar prompt length together."""
     cut: list[list[Job]] = []
     # In windows, so that an interrupted run has seen every kind and length.
-    for start in range(0, len(found), size * 12):
-        window = sorted(found[start : start + size * 12], key=lambda job: (job.kind, len(job.ids)))
-        for _, group in groupby(window, key=lambda job: (job.kind, len(job.ids))):
+    for start in range(0, len(found), size * 8):
+        window = sorted(found[start : start + size * 8], key=lambda job: (job.kind, len(job.ids)))
+        for _, group in groupby(window, key=lambda job: job.kind):
             members = list(group)
             cut.extend(members[at : at + size] for at in range(0, len(members), size))
     return cut
 
 
 class Speaker:
-    """Samples from the base in batches of equal prompt length."""
+    """Samples from the base in batches."""
 
     def __init__(self, network: Network, stop_ids: tuple[int, ...]) -> None:
         self.network = network
@@ -96,33 +96,25 @@ class Speaker:
 
     @torch.inference_mode()
     def sample(self, batch: list[Job], generator: torch.Generator) -> list[Sample]:
-        ids = torch.tensor([job.ids for job in batch])
+        width = max(len(job.ids) for job in batch)
+        padding = torch.tensor([width - len(job.ids) for job in batch])
+        ids = torch.tensor([[0] * (width - len(job.ids)) + list(job.ids) for job in batch])
         limit, temperature = batch[0].limit, batch[0].temperature
-        past: list[KeyValue | None] = [None] * len(self.network.blocks)
+        caches = self.network.caches(len(batch), ids.shape[1] + limit)
         rows: list[tuple[Tensor, Tensor, Tensor]] = []
         done = torch.zeros(len(batch), dtype=torch.bool)
-        position = 0
         for _ in range(limit):
-            logits, position = self._step(ids, past, position)
-            logprobs = torch.log_softmax(logits.float(), dim=-1)
-            top = logprobs.topk(TOP, dim=-1)
-            weights = torch.softmax(top.values / temperature, dim=-1)
-            choice = torch.multinomial(weights, 1, generator=generator)
+            logits = self.network.extend(ids, caches, padding).float()
+            top = logits.topk(TOP, dim=-1)
+            logprobs = top.values - logits.logsumexp(dim=-1, keepdim=True)
+            choice = torch.multinomial(torch.softmax(logprobs / temperature, dim=-1), 1, generator=generator)
             picked = top.indices.gather(1, choice)[:, 0]
-            rows.append((torch.where(done, -1, picked), top.indices, top.values))
+            rows.append((torch.where(done, -1, picked), top.indices, logprobs))
             done |= torch.isin(picked, self.stop_ids)
             if bool(done.all()):
                 break
             ids = picked[:, None]
         return [_collect(job, row, rows) for row, job in enumerate(batch)]
-
-    def _step(self, ids: Tensor, past: list[KeyValue | None], position: int) -> tuple[Tensor, int]:
-        stop = position + ids.shape[1]
-        x = self.network.embed(ids)
-        rotation = self.network.rotation.slice(position, stop)
-        for index, block in enumerate(self.network.blocks):
-            x, past[index] = block(x, rotation, past[index])
-        return self.network.logits(self.network.final_norm(x[:, -1])), stop
 
 
 def _collect(job: Job, row: int, rows: list[tuple[Tensor, Tensor, Tensor]]) -> Sample:
@@ -175,7 +167,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--chats", type=int, default=2400)
     parser.add_argument("--texts", type=int, default=800)
-    parser.add_argument("--batch", type=int, default=96)
+    parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
