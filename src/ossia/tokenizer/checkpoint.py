@@ -112,10 +112,14 @@ def _unusable(message: str) -> CheckpointError:
 
 
 def _added(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    added = cast(Any, spec.get("added_tokens") or [])
+    given: Any = spec.get("added_tokens") or []
+    added = cast(list[Any], given if isinstance(given, list) else [given])
     for token in added:
-        if not (isinstance(token.get("content"), str) and isinstance(token.get("id"), int)):
-            raise _unusable(f"added token {token!r} has no content or id")
+        match token:
+            case {"content": str(), "id": int()}:
+                continue
+            case _:
+                raise _unusable(f"its added token {token!r} has no content or id")
     return added
 
 
