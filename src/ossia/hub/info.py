@@ -3,21 +3,20 @@
 A GGUF file is described from its own metadata, although this version does not load it.
 """
 
+import struct
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import psutil
-from gguf import GGUFReader
 
-from ossia.errors import CheckpointError, MemoryLimitError
-from ossia.hub.cache import human
-from ossia.hub.sources import FoundModel, gguf_architecture, locate
+from ossia.errors import CheckpointError
+from ossia.hub.load import Fit, fit
+from ossia.hub.sources import FoundModel, locate
 from ossia.model.config import ModelConfig, config_from_dict, load_config
 from ossia.model.plan import MemoryPlan, ParameterCount, count_parameters, memory_plan
 from ossia.settings import Numerics, Settings, load_settings
-
-Fit = Literal["fits", "tight", "too large"]
 
 CONTEXT = 8192  # tokens a plan assumes where no context is asked for
 _GGUF_KEYS = {
@@ -33,7 +32,13 @@ _GGUF_KEYS = {
     "max_position_embeddings": "context_length",
     "rms_norm_eps": "attention.layer_norm_rms_epsilon",
     "rope_theta": "rope.freq_base",
+    "rope_scaling_factor": "rope.scaling.factor",
+    "initial_context_length": "rope.scaling.original_context_length",
 }
+_GGUF_STRING, _GGUF_ARRAY = 8, 9
+_GGUF_SCALARS = {
+    0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,60 +101,69 @@ def config_of(model: FoundModel) -> ModelConfig:
     return _gguf_config(model.path) if model.format == "gguf" else load_config(model.path)
 
 
-def fit(plan: MemoryPlan, config: ModelConfig, available: int) -> Fit:
-    """Whether `plan` fits into `available` bytes.
-
-    MXFP4 experts and the embedding stay mapped files whose pages the system may drop and read again. So a
-    model whose own memory and half of those pages fit still runs, at the disk's pace now and then ("tight").
-    """
-    if plan.total <= available:
-        return "fits"
-    return "tight" if plan.total - _mapped(plan, config) // 2 <= available else "too large"
-
-
-def require_memory(name: str, plan: MemoryPlan, config: ModelConfig) -> None:
-    """Raise MemoryLimitError, before anything is loaded, when a model is too large for available memory."""
-    available = psutil.virtual_memory().available
-    if fit(plan, config, available) != "too large":
-        return
-    least = plan.total - _mapped(plan, config) // 2
-    raise MemoryLimitError(
-        f"{name} needs at least {human(least)} of memory ({human(plan.total)} to run well), "
-        f"{human(available)} are available",
-        value=least,
-        limit=available,
-        remedy="Close other programs, ask for a smaller context, or use a smaller model, for example pocket.",
-    )
-
-
-def _mapped(plan: MemoryPlan, config: ModelConfig) -> int:
-    return plan.embedding + (plan.experts if config.quantization == "mxfp4" else 0)
-
-
 def _gguf_config(path: Path) -> ModelConfig:
+    metadata = _gguf_metadata(path)
+    prefix = str(metadata.get("general.architecture", ""))
+    raw: dict[str, Any] = {
+        key: metadata[f"{prefix}.{name}"]
+        for key, name in _GGUF_KEYS.items()
+        if f"{prefix}.{name}" in metadata
+    }
+    if vocab := metadata.get("tokenizer.ggml.tokens"):
+        raw["vocab_size"] = vocab
+    raw["model_type"] = "gpt_oss" if prefix in ("gpt-oss", "gptoss") else prefix
+    raw["quantization_config"] = {"quant_method": "mxfp4"}
+    return config_from_dict(raw)
+
+
+def _gguf_metadata(path: Path) -> dict[str, Any]:
+    """A GGUF file's keys: numbers and strings as they are, of an array only its length.
+
+    The vocabulary's 200,000 strings are walked over, not made: the `gguf` package takes seconds for them.
+    """
     try:
-        fields = GGUFReader(path).fields
-    except (ValueError, IndexError, OSError, KeyError) as error:
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            magic, version, _, num_keys = struct.unpack_from("<4sIQQ", data)
+            if magic != b"GGUF" or version < 2:
+                raise ValueError("it does not begin like one")
+            metadata: dict[str, Any] = {}
+            at = 24
+            for _ in range(num_keys):
+                key, at = _gguf_value(data, at, _GGUF_STRING)
+                (kind,) = struct.unpack_from("<I", data, at)
+                metadata[key], at = _gguf_value(data, at + 4, kind)
+            return metadata
+    except (OSError, ValueError, struct.error) as error:
         raise CheckpointError(
             f"{path.name} is not a whole GGUF file: {error}",
             value=str(path),
             limit="GGUF",
             remedy="Fetch it again with the program it came from.",
         ) from error
-    prefix = gguf_architecture(path)
-    raw: dict[str, Any] = {
-        key: fields[f"{prefix}.{name}"].contents()
-        for key, name in _GGUF_KEYS.items()
-        if f"{prefix}.{name}" in fields
-    }
-    if tokens := fields.get("tokenizer.ggml.tokens"):
-        raw["vocab_size"] = len(tokens.data)
-    factor, original = (
-        fields.get(f"{prefix}.rope.scaling.{name}") for name in ("factor", "original_context_length")
-    )
-    if factor and original:
-        raw["rope_scaling_factor"] = float(factor.contents())
-        raw["initial_context_length"] = int(original.contents())
-    raw["model_type"] = "gpt_oss" if prefix in ("gpt-oss", "gptoss") else prefix
-    raw["quantization_config"] = {"quant_method": "mxfp4"}
-    return config_from_dict(raw)
+
+
+def _gguf_value(data: mmap, at: int, kind: int) -> tuple[Any, int]:
+    """(value, position after it); raises ValueError or struct.error at the end of the file."""
+    if kind == _GGUF_STRING:
+        (length,) = struct.unpack_from("<Q", data, at)
+        if at + 8 + length > len(data):
+            raise ValueError("it ends inside a string")
+        return data[at + 8 : at + 8 + length].decode("utf-8", "replace"), at + 8 + length
+    if kind == _GGUF_ARRAY:
+        item, count = struct.unpack_from("<IQ", data, at)
+        return count, _gguf_skip(data, at + 12, item, count)
+    if kind not in _GGUF_SCALARS:
+        raise ValueError(f"it has a value of type {kind}")
+    (value,) = struct.unpack_from(_GGUF_SCALARS[kind], data, at)
+    return value, at + struct.calcsize(_GGUF_SCALARS[kind])
+
+
+def _gguf_skip(data: mmap, at: int, item: int, count: int) -> int:
+    """The position after an array's items."""
+    if item in _GGUF_SCALARS:
+        return at + count * struct.calcsize(_GGUF_SCALARS[item])
+    for _ in range(count):
+        if item != _GGUF_STRING:
+            raise ValueError(f"it has an array of type {item}")
+        at += 8 + struct.unpack_from("<Q", data, at)[0]
+    return at

@@ -83,6 +83,7 @@ def pull_repo(
     """
     if settings.offline:
         raise _offline(repo)
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # or the user agent would list the libraries installed here
     with _hub_errors_typed(repo, endpoint):
         commit, files = list_files(repo, endpoint=endpoint)
         storage = hf_hub_dir(settings) / f"models--{repo.replace('/', '--')}"
@@ -153,7 +154,7 @@ class _Transfer:
                 self._repo, file.path, revision=self._commit, cache_dir=self._cache, endpoint=self._endpoint
             )
             self._before += file.size
-            self._say(file, 0)
+            self._say(0)
         return self._storage / "snapshots" / self._commit
 
     def _fetch_one(self, file: RemoteFile) -> None:
@@ -216,10 +217,10 @@ class _Transfer:
             with partial.open("ab" if resumed else "wb") as out:
                 for chunk in response.iter_raw():  # as it arrives: a cut loses nothing
                     out.write(chunk)
-                    self._say(file, out.tell())
+                    self._say(out.tell())
 
-    def _say(self, file: RemoteFile, done: int) -> None:
-        self._progress(file.path, min(self._before + done, self._total), self._total)
+    def _say(self, done: int) -> None:
+        self._progress(self._repo, min(self._before + done, self._total), self._total)
 
 
 def _left(file: RemoteFile, blobs: Path) -> int:

@@ -66,13 +66,13 @@ def check_hashes(
             limit=sorted(expected),
             remedy=f"Run: ossia pull {name}",
         )
-    total, before = sum(size_of(folder / file) for file in expected), 0
+    total, before, what = sum(size_of(folder / file) for file in expected), 0, f"checking {name}"
     for file, digest in expected.items():
         start = before
         actual = digest_of(
             folder / file,
             digest,
-            progress=lambda what, done, _, start=start: progress(what, start + done, total),
+            progress=lambda _, done, __, start=start: progress(what, start + done, total),
         )
         if actual != digest:
             raise HashMismatchError(

@@ -63,6 +63,7 @@ class FakeHub:
     busy: int = 0  # how many file requests are answered 503 first
     ignore_range: bool = False
     url: str = ""
+    agents: set[str] = field(default_factory=set)  # User-Agent headers seen
 
     def digest(self, name: str) -> str:
         """The name a file has in the cache: SHA-256 for large (LFS) ones, else git's blob SHA-1."""
@@ -102,6 +103,7 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
 
         def _answer(self, *, body: bool) -> None:
             path = unquote(urlsplit(self.path).path)
+            hub.agents.add(self.headers.get("User-Agent", ""))
             hub.requests.append((self.command, path, self.headers.get("Range")))
             if hub.refuse:
                 self._head(hub.refuse[0], 0, {"X-Error-Code": hub.refuse[1]} if hub.refuse[1] else {})

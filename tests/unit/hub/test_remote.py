@@ -29,6 +29,8 @@ def test_fetches_only_what_is_needed_into_the_shared_cache(settings, hub):
     wanted = {name for name in hub.files if "/" not in name and name != "README.md"}
     assert {path.name for path in snapshot.iterdir()} == wanted
     assert all((snapshot / name).read_bytes() == hub.files[name] for name in wanted)
+    assert hub.agents
+    assert not any("numpy" in agent or "torch" in agent for agent in hub.agents)
     assert not any("original" in path or "metal" in path for _, path, _ in hub.requests)
 
 
@@ -47,7 +49,7 @@ def test_progress_ends_at_the_total(settings, hub):
     seen: list[tuple[str, int, int]] = []
     pull_repo(REPO, settings, endpoint=hub.url, progress=lambda *step: seen.append(step))
     total = sum(len(data) for name, data in hub.files.items() if "/" not in name and name != "README.md")
-    assert seen[-1][1:] == (total, total)
+    assert seen[-1] == (REPO, total, total)
     assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
 
 

@@ -31,6 +31,7 @@ def test_a_stamped_model_is_checked_by_hash(folder):
     result = verify(inspect_path(folder), progress=lambda *step: seen.append(step))
     assert set(result.hashed) == {path.name for path in folder.iterdir()} - {"ossia.json"}
     assert result.unhashed == ()
+    assert {what for what, _, _ in seen} == {f"checking {folder}"}
     assert seen[-1][1] == seen[-1][2] == sum((folder / name).stat().st_size for name in result.hashed)
 
 

