@@ -89,7 +89,9 @@ def execute(argv: Sequence[str], app: App | None = None) -> int:
         frame = app or App(_settings(argv))
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            result: Any = cli.main(list(argv), prog_name="ossia", standalone_mode=False, obj=frame)
+            # Not `cli.main`: it would handle a closed pipe and Ctrl-C in its own way.
+            with cli.make_context("ossia", list(argv), obj=frame) as context:
+                result: Any = cli.invoke(context)
         sys.stdout.flush()
     except BrokenPipeError:
         screen.close_quietly()

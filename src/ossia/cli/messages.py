@@ -56,11 +56,11 @@ class M(Enum):
         "Answer one prompt and end. Without PROMPT, or with -, the prompt is read from standard input.\n\n"
         "The answer goes to standard output. Exit codes: 0 answered, 1 a fault in Ossia, 2 unusable input, "
         "3 the model, 4 memory or disk, 5 download, 6 the engine, 7 cut by a length limit, "
-        "8 too many tool turns, 9 out of time, 130 interrupted.",
+        "8 too many tool turns, 9 out of time, 10 no final answer, 130 interrupted.",
         "프롬프트 하나에 답하고 끝납니다. PROMPT가 없거나 -이면 표준 입력에서 읽습니다.\n\n"
         "답은 표준 출력으로 나갑니다. 종료 코드: 0 정상, 1 Ossia의 결함, 2 쓸 수 없는 입력, "
         "3 모델, 4 메모리나 디스크, 5 내려받기, 6 엔진, 7 길이 제한에 잘림, "
-        "8 도구 호출 횟수 초과, 9 시간 초과, 130 중단.",
+        "8 도구 호출 횟수 초과, 9 시간 초과, 10 최종 답 없음, 130 중단.",
     )
     HELP_MODELS = Text(
         "List the models on this computer: Ossia's own and those in the folders of Hugging Face, "
@@ -181,8 +181,6 @@ class M(Enum):
     # answering
     LOADING = Text("loading {model} …", "{model} 모델을 여는 중 …")
     READING_TERMINAL = Text("type the prompt, then Ctrl-D", "프롬프트를 입력하고 Ctrl-D를 누르세요")
-    HEADER = Text("{model} · {numerics} · {effort} effort", "{model} · {numerics} · 생각 {effort}")
-    AT = Text("from {path}", "위치 {path}")
     HEADER_HINT = Text("/help for commands, Ctrl-D to leave", "/help 명령 보기, Ctrl-D 나가기")
     READING = Text("reading … {seconds:.1f} s", "읽는 중 … {seconds:.1f}초")
     THINKING = Text("thinking … {seconds:.1f} s, {tokens} tokens", "생각 중 … {seconds:.1f}초, {tokens}토큰")
@@ -298,7 +296,6 @@ class M(Enum):
     )
     GIVE_YES = Text("Add --yes.", "--yes를 붙이세요.")
     REMOVED = Text("removed {name}, {size} freed", "{name} 지움, {size} 비움")
-    KEPT = Text("nothing was removed", "아무것도 지우지 않았습니다")
 
     # info
     INFO_ARCHITECTURE = Text("architecture", "구조")
@@ -309,6 +306,10 @@ class M(Enum):
     INFO_TOKENS = Text("{count:,} tokens", "{count:,}토큰")
     INFO_AVAILABLE = Text("available now", "지금 남은 메모리")
     INFO_FITS = Text("fits", "들어갑니다")
+    INFO_TIGHT = Text(
+        "tight: {missing} short, so weights are read from the disk again now and then",
+        "빠듯합니다: {missing} 모자라 가끔 디스크에서 가중치를 다시 읽습니다",
+    )
     INFO_DOES_NOT_FIT = Text("does not fit: {missing} short", "들어가지 않습니다: {missing} 모자람")
     INFO_EXPERTS = Text("{used} of {all} experts", "전문가 {all}개 가운데 {used}개")
     INFO_HEADS = Text("{query} query and {kv} KV heads", "질의 헤드 {query}개, KV 헤드 {kv}개")

@@ -46,6 +46,11 @@ def write(text: str, stream: TextIO) -> None:
     stream.flush()
 
 
+def short_name(name: str) -> str:
+    """Return a tool's full name without the namespace that every function shares."""
+    return name.removeprefix("functions.")
+
+
 def forgive_encodings() -> None:
     """Let a stream that cannot encode a character print a question mark instead of failing."""
     for stream in (sys.stdout, sys.stderr):

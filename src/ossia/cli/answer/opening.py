@@ -1,8 +1,10 @@
 """From the options of a command to an open model and a chat: what `chat` and `run` share."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,9 +13,12 @@ from ossia.agent.model import Chat, Model
 from ossia.cli.answer.language import mostly_english, mostly_korean
 from ossia.cli.app import App, option
 from ossia.cli.messages import M, message
+from ossia.cli.screen import visible
 from ossia.errors import InputError
 from ossia.harmony.messages import EFFORTS, Effort
+from ossia.hub.default import choose_default, remember
 from ossia.hub.load import load
+from ossia.hub.sources import locate
 from ossia.tools.base import Tool
 from ossia.tools.calculator import calculator
 
@@ -30,6 +35,14 @@ class Wishes:
     tools: bool = True
     stop: tuple[str, ...] = ()
     sampling: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A loaded model and the place it was found in, as it is shown."""
+
+    model: Model
+    place: str
 
 
 def answering_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -64,32 +77,53 @@ def wishes(app: App, options: dict[str, Any]) -> Wishes:
 
 def parse_efforts(text: str, app: App) -> tuple[Effort, ...]:
     """Read ``low``, or several as ``low,high``; raises InputError for anything else."""
-    by_name = {effort: effort for effort in EFFORTS}
-    words = [word.strip().lower() for word in text.split(",")]
-    for word in words:
-        if word not in by_name:
-            raise InputError(
-                app.say(M.BAD_EFFORT, value=word),
-                value=word,
-                limit=EFFORTS,
-                remedy=app.say(M.GIVE_EFFORT),
-            )
-    return tuple(dict.fromkeys(by_name[word] for word in words))
+    return tuple(dict.fromkeys(parse_effort(word, app) for word in text.split(",")))
 
 
-def open_model(app: App) -> Model:
-    """Load the model that was asked for, or the default one, saying so on a terminal's standard error."""
+def parse_effort(text: str, app: App) -> Effort:
+    """Read one effort; raises InputError in the user's language."""
+    for effort in EFFORTS:
+        if effort == text.strip().lower():
+            return effort
+    raise InputError(
+        app.say(M.BAD_EFFORT, value=text), value=text, limit=EFFORTS, remedy=app.say(M.GIVE_EFFORT)
+    )
+
+
+def open_model(app: App, *, remembering: bool = False) -> Opened:
+    """Load the model that was asked for, or the default one, saying so on a terminal's standard error.
+
+    With `remembering`, a model named by ``--model`` becomes the default of the next run.
+    """
     name: str | None = app.extra.get("model")
     if app.load is not None:
-        return app.load(name, app.settings)
-    waiting = app.say(M.LOADING, model=name or "") if sys.stderr.isatty() else ""
-    if waiting:
-        click.echo(waiting + "\r", nl=False, err=True)
+        return Opened(app.load(name, app.settings), "")
+    found = locate(choose_default(name, app.settings), app.settings)
+    with _saying(app.say(M.LOADING, model=found.name)):
+        model = load(str(found.path) if found.source == "folder" else found.name, settings=app.settings)
+    if remembering and name is not None:
+        remember(found, app.settings)
+    return Opened(model, _short_path(found.path))
+
+
+@contextmanager
+def _saying(text: str) -> Generator[None]:
+    """Show `text` on standard error while the block runs, where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    click.echo(visible(text), nl=False, err=True)
     try:
-        return load(name, numerics=app.settings.numerics, threads=app.settings.threads)
+        yield
     finally:
-        if waiting:
-            click.echo("\r\x1b[2K", nl=False, err=True)
+        click.echo("\r\x1b[2K", nl=False, err=True)
+
+
+def _short_path(path: Path) -> str:
+    try:
+        return f"~/{path.relative_to(Path.home())}"
+    except ValueError:
+        return str(path)
 
 
 def new_chat(model: Model, wanted: Wishes, effort: Effort) -> Chat:

@@ -21,7 +21,7 @@ from ossia.cli.answer.opening import (
 )
 from ossia.cli.answer.prompt_text import checked, read_prompt
 from ossia.cli.app import App, command, model_option, option
-from ossia.cli.failures import EXIT_INTERRUPTED, EXIT_LENGTH, EXIT_TIME, EXIT_TURNS
+from ossia.cli.failures import EXIT_INTERRUPTED, EXIT_LENGTH, EXIT_NO_ANSWER, EXIT_TIME, EXIT_TURNS
 from ossia.cli.messages import M
 from ossia.errors import OssiaError
 from ossia.harmony.messages import Effort
@@ -29,13 +29,19 @@ from ossia.harmony.messages import Effort
 _EXITS = {
     "stop": 0,
     "stop_string": 0,
+    "calls": 0,
     "length": EXIT_LENGTH,
     "limit_tokens": EXIT_LENGTH,
     "limit_turns": EXIT_TURNS,
     "limit_time": EXIT_TIME,
     "cancelled": EXIT_INTERRUPTED,
 }
-_CUTS = {EXIT_LENGTH: M.CUT_LENGTH, EXIT_TURNS: M.CUT_TURNS, EXIT_TIME: M.CUT_TIME}
+_CUTS = {
+    EXIT_LENGTH: M.CUT_LENGTH,
+    EXIT_TURNS: M.CUT_TURNS,
+    EXIT_TIME: M.CUT_TIME,
+    EXIT_NO_ANSWER: M.NO_ANSWER,
+}
 
 
 @command("run", help=M.HELP_RUN)
@@ -54,14 +60,15 @@ def run_command(app: App, prompt: tuple[str, ...], reasoning: bool, as_json: boo
         if wanted.system is not None:
             checked(wanted.system, app)
         text = read_prompt(prompt, app)
-        with open_model(app) as model:
+        with open_model(app).model as model:
             if note := english_only_note(model, text, app):
                 click.echo(note, err=True)
             if as_json:
                 return _as_json(model, wanted, text)
-            if len(wanted.efforts) > 1:
+            effort, *others = wanted.efforts
+            if others:
                 return compare(_answers(model, wanted, text, app), app)
-            return _as_text(_ask(model, wanted, wanted.efforts[0], text), reasoning, app)
+            return _as_text(_ask(model, wanted, effort, text), reasoning, app)
     except OssiaError as error:
         if as_json:
             _print_json({"type": "error", "error": type(error).__name__, "message": error.message})
@@ -94,10 +101,10 @@ def _as_text(answer: Iterator[events.Event], reasoning: bool, app: App) -> int:
                 pass
     if last and not last.endswith("\n"):
         screen.write("\n", sys.stdout)
+    if code == 0 and not last:
+        code = EXIT_NO_ANSWER
     if code in _CUTS:
         click.echo(app.say(_CUTS[code]), err=True)
-    elif not last:
-        click.echo(app.say(M.NO_ANSWER), err=True)
     return code
 
 
@@ -112,7 +119,7 @@ class _Aside:
             case events.ReasoningDelta(text=text) | events.PreambleDelta(text=text):
                 self._write(type(event), text)
             case events.CallReady(name=name, arguments=arguments):
-                self._write(type(event), f"→ {name} {arguments}")
+                self._write(type(event), f"→ {screen.short_name(name)} {arguments}")
             case events.ResultReady(text=text):
                 self._write(type(event), f"← {text}")
             case events.MessageDone() | events.Finished():

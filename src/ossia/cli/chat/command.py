@@ -6,15 +6,13 @@ from typing import Any
 
 import click
 
-from ossia.agent.model import Model
-from ossia.cli.answer.opening import answering_options, open_model, wishes
+from ossia.cli.answer.opening import Opened, answering_options, new_chat, open_model, wishes
 from ossia.cli.answer.prompt_text import checked
 from ossia.cli.app import App, command, model_option, option
 from ossia.cli.chat.plain import answer_lines
 from ossia.cli.chat.talk import Talk
 from ossia.cli.chat.terminal import TerminalChat
 from ossia.cli.messages import M
-from ossia.cli.models.pull import fetch
 from ossia.errors import ModelNotFoundError
 from ossia.harmony.messages import EFFORTS
 from ossia.hub.names import POCKET
@@ -30,17 +28,24 @@ def chat_command(app: App, **options: Any) -> int:
     if wanted.system is not None:
         checked(wanted.system, app)
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    with _open(app, ask=terminal) as model:
-        talk = Talk(model, wanted, app)
+    opened = _open(app, ask=terminal)
+    with opened.model as model:
+        talk = Talk(new_chat(model, wanted, wanted.efforts[0]), opened.place)
         return asyncio.run(TerminalChat(talk, app).converse()) if terminal else answer_lines(talk, app)
 
 
-def _open(app: App, *, ask: bool) -> Model:
+def _open(app: App, *, ask: bool) -> Opened:
     """Open the model; on a terminal, offer to fetch pocket where it is the one that is missing."""
     try:
-        return open_model(app)
+        return open_model(app, remembering=True)
     except ModelNotFoundError as error:
         if not ask or error.value != POCKET or not click.confirm(app.say(M.ASK_PULL), default=True):
             raise
-    fetch(POCKET, app.settings)
-    return open_model(app)
+    # Through the table, so that a chat does not import what only a pull needs.
+    context = click.get_current_context()
+    root = context.find_root()
+    assert isinstance(root.command, click.Group), "commands are called through the group"
+    pull = root.command.get_command(root, "pull")
+    assert pull is not None, "the table has a command that pulls"
+    context.invoke(pull, name=POCKET, base=None)
+    return open_model(app, remembering=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ossia.cli.answer.opening import parse_effort
 from ossia.cli.app import App
 from ossia.cli.chat import saved
 from ossia.cli.chat.talk import Talk
@@ -46,20 +47,15 @@ def words(talk: Talk) -> dict[str, tuple[str, ...]]:
 
 
 def _effort(rest: str, talk: Talk, app: App) -> Reply:
-    for effort in EFFORTS:
-        if effort == rest.lower():
-            talk.effort = effort
-    if rest and rest.lower() not in EFFORTS:
-        raise InputError(
-            app.say(M.BAD_EFFORT, value=rest), value=rest, limit=EFFORTS, remedy=app.say(M.GIVE_EFFORT)
-        )
+    if rest:
+        talk.chat.effort = parse_effort(rest, app)
     return Reply(app.say(M.EFFORT_IS, effort=talk.effort))
 
 
 def _system(rest: str, talk: Talk, app: App) -> Reply:
     if rest:
-        talk.system = None if rest == "-" else rest
-    return Reply(app.say(M.SYSTEM_IS, text=talk.system or app.say(M.NONE)))
+        talk.chat.system = None if rest == "-" else rest
+    return Reply(app.say(M.SYSTEM_IS, text=talk.chat.system or app.say(M.NONE)))
 
 
 def _tools(rest: str, talk: Talk, app: App) -> Reply:
@@ -70,7 +66,8 @@ def _tools(rest: str, talk: Talk, app: App) -> Reply:
             if name not in talk.toolbox:
                 names = ", ".join(talk.toolbox)
                 return Reply(app.say(M.NO_SUCH_TOOL, name=name, names=names))
-            talk.switch_tool(name, switch == "on")
+            others = tuple(tool for tool in talk.tools if tool != name)
+            talk.switch_tools((*others, name) if switch == "on" else others)
         case _:
             return Reply(app.say(M.TOOLS_USAGE))
     states = ((name, M.TOOL_ON if name in talk.tools else M.TOOL_OFF) for name in talk.toolbox)
@@ -91,7 +88,7 @@ def _save(rest: str, talk: Talk, app: App) -> Reply:
 def _load(rest: str, talk: Talk, app: App) -> Reply:
     path = _path("/load", rest, app)
     talk.restore(saved.load(path, app))
-    return Reply(app.say(M.LOADED, path=path, count=len(talk.messages)))
+    return Reply(app.say(M.LOADED, path=path, count=len(talk.chat.history)))
 
 
 def _path(name: str, rest: str, app: App) -> Path:

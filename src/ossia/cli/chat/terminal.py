@@ -9,6 +9,7 @@ from collections.abc import Generator
 from prompt_toolkit.input import Input
 from prompt_toolkit.output import Output
 
+from ossia import __version__
 from ossia.agent import events
 from ossia.cli.answer.opening import english_only_note
 from ossia.cli.app import App
@@ -134,7 +135,9 @@ class TerminalChat:
             self._view.notice(note)
 
     def _header(self) -> None:
-        self._view.quiet(self._talk.describe())
+        place = f" · {self._talk.place}" if self._talk.place else ""
+        name, numerics = self._talk.model.card.name, self._app.settings.numerics
+        self._view.quiet(f"ossia {__version__} · {name} · {numerics}{place}")
         self._view.quiet(self._app.say(M.HEADER_HINT))
 
     def _status(self, usage: events.Usage) -> str:

@@ -16,7 +16,7 @@ from ossia.agent import events
 from ossia.cli.app import App
 from ossia.cli.chat.wrap import Wrapper
 from ossia.cli.messages import M
-from ossia.cli.screen import visible
+from ossia.cli.screen import short_name, visible
 
 _DIM = Style(dim=True)
 _REASONING = Style(dim=True, italic=True)
@@ -59,9 +59,12 @@ class View:
                 self._stream("preamble", text, _PLAIN)
             case events.TextDelta(text=text):
                 self._stream("text", text, _PLAIN)
-            case events.CallReady(name=name, arguments=arguments):
-                self._enter("call")
-                self._line(f"→ {name} {arguments}", _CALL)
+            case events.CallStarted(call_id=call_id, name=name):
+                self._stream(f"call {call_id}", f"→ {short_name(name)} ", _CALL)
+            case events.CallDelta(call_id=call_id, text=text):
+                self._stream(f"call {call_id}", text, _CALL)
+            case events.CallReady():
+                self._newline()
             case events.ResultReady(text=text, is_error=is_error):
                 self._enter("result")
                 self._line(_cut(text), _BAD if is_error else _CALL, "← ")

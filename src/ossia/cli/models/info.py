@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import Any
 
 import click
-import psutil
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,13 +16,16 @@ from ossia.cli.models.progress import showing_progress
 from ossia.cli.screen import for_stream
 from ossia.hub.cache import human
 from ossia.hub.default import choose_default
-from ossia.hub.sources import FoundModel, locate, require_loadable
+from ossia.hub.info import Fit, ModelInfo, describe, fit
 from ossia.hub.verify import Verification, verify
-from ossia.model.config import ModelConfig, load_config
-from ossia.model.plan import MemoryPlan, ParameterCount, count_parameters, memory_plan
-from ossia.settings import Numerics
+from ossia.model.plan import MemoryPlan, memory_plan
 
-_CONTEXTS = (4096, 32768)  # planned for besides the model's own limit
+_CONTEXTS = (8192, 32768)  # planned for besides the model's own limit
+_FITS: dict[Fit, tuple[M, str]] = {
+    "fits": (M.INFO_FITS, ""),
+    "tight": (M.INFO_TIGHT, "yellow"),
+    "too large": (M.INFO_DOES_NOT_FIT, "red"),
+}
 
 
 @command("info", help=M.HELP_INFO)
@@ -33,87 +35,78 @@ _CONTEXTS = (4096, 32768)  # planned for besides the model's own limit
 @option("--json", "as_json", is_flag=True, help=M.OPT_JSON)
 @click.pass_obj
 def info_command(app: App, name: str | None, verified: bool, as_json: bool) -> None:
-    model = locate(choose_default(name or app.extra.get("model"), app.settings), app.settings)
-    require_loadable(model)
-    config = load_config(model.path)
-    available = psutil.virtual_memory().available
+    wanted = choose_default(name or app.extra.get("model"), app.settings)
+    info = describe(wanted, settings=app.settings)
     checked: Verification | None = None
     if verified:
         with showing_progress() as progress:
-            checked = verify(model, progress=progress)
-    plans = plan_memory(config, app.settings.numerics)
+            checked = verify(info.model, progress=progress)
+    plans = plan_memory(info)
     if as_json:
-        click.echo(
-            json.dumps(_to_dict(model, config, plans, available, checked), ensure_ascii=False, indent=1)
-        )
+        click.echo(json.dumps(_to_dict(info, plans, checked), ensure_ascii=False, indent=1))
         return
     console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = 160
-    console.print(_facts(model, config, available, app))
+    console.print(_facts(info, app))
     console.print()
-    console.print(_memory_table(plans, available, app))
+    console.print(_memory_table(info, plans, app))
     if checked:
         click.echo("\n" + _verdict(checked, app))
 
 
-def plan_memory(config: ModelConfig, numerics: Numerics) -> dict[int, MemoryPlan]:
+def plan_memory(info: ModelInfo) -> dict[int, MemoryPlan]:
     """Return the memory plan of one conversation, by its length in tokens."""
-    limit = config.max_position_embeddings
+    limit = info.config.max_position_embeddings
     lengths = [length for length in _CONTEXTS if length < limit]
-    return {length: memory_plan(config, numerics, length) for length in (*lengths, limit)}
+    return {length: memory_plan(info.config, info.numerics, length) for length in (*lengths, limit)}
 
 
-def _facts(model: FoundModel, config: ModelConfig, available: int, app: App) -> Table:
-    count = count_parameters(config)
+def _facts(info: ModelInfo, app: App) -> Table:
+    model, config = info.model, info.config
     experts = app.say(M.INFO_EXPERTS, all=config.num_local_experts, used=config.num_experts_per_tok)
     heads = app.say(M.INFO_HEADS, query=config.num_attention_heads, kv=config.num_key_value_heads)
     shape = app.say(M.INFO_SHAPE, layers=config.num_hidden_layers, width=config.hidden_size)
+    stored = "MXFP4" if config.quantization == "mxfp4" else "bf16"
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for heading, value in (
         (M.COL_NAME, model.name),
-        (M.INFO_PLACE, f"{model.path} ({human(model.size_bytes)})"),
-        (M.INFO_ARCHITECTURE, f"gpt-oss · {shape} · {experts} · {heads} · {_precision(config)}"),
-        (M.INFO_PARAMETERS, _parameters(count, app)),
+        (M.INFO_PLACE, f"{model.path} ({human(model.size_bytes)}, {model.format})"),
+        (M.INFO_ARCHITECTURE, f"gpt-oss · {shape} · {experts} · {heads} · {stored}"),
+        (M.INFO_PARAMETERS, _parameters(info, app)),
         (M.INFO_CONTEXT, app.say(M.INFO_TOKENS, count=config.max_position_embeddings)),
-        (M.INFO_NUMERICS, app.settings.numerics),
-        (M.INFO_AVAILABLE, human(available)),
+        (M.INFO_NUMERICS, info.numerics),
+        (M.INFO_AVAILABLE, human(info.available_bytes)),
+        (M.COL_USABLE, app.say(M.YES) if model.loadable else model.missing or app.say(M.NOT_THIS_FORMAT)),
     ):
         table.add_row(app.say(heading), Text(for_stream(value, sys.stdout)))
     return table
 
 
-def _memory_table(plans: dict[int, MemoryPlan], available: int, app: App) -> Table:
+def _memory_table(info: ModelInfo, plans: dict[int, MemoryPlan], app: App) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    headings = (M.INFO_CONTEXT, M.MEM_WEIGHTS, M.MEM_KV, M.MEM_WORK, M.MEM_TOTAL)
-    for heading in headings:
+    for heading in (M.INFO_CONTEXT, M.MEM_WEIGHTS, M.MEM_KV, M.MEM_WORK, M.MEM_TOTAL):
         table.add_column(app.say(heading), justify="right", no_wrap=True)
     table.add_column("")
     for length, plan in plans.items():
-        missing = plan.total - available
-        fits = app.say(M.INFO_FITS) if missing <= 0 else app.say(M.INFO_DOES_NOT_FIT, missing=human(missing))
-        parts = (
-            plan.experts + plan.embedding + plan.dense,
-            plan.kv_full + plan.kv_window,
-            plan.activations + plan.logits,
-            plan.total,
-        )
-        table.add_row(f"{length:,}", *map(human, parts), Text(fits, style="" if missing <= 0 else "red"))
+        weights = plan.experts + plan.embedding + plan.dense
+        cache, work = plan.kv_full + plan.kv_window, plan.activations + plan.logits
+        said, style = _FITS[fit(plan, info.config, info.available_bytes)]
+        missing = human(max(plan.total - info.available_bytes, 0))
+        sizes = map(human, (weights, cache, work, plan.total))
+        table.add_row(f"{length:,}", *sizes, Text(app.say(said, missing=missing), style=style))
     return table
 
 
-def _parameters(count: ParameterCount, app: App) -> str:
-    return app.say(M.INFO_ACTIVE, total=_short(count.total), active=_short(count.active))
+def _parameters(info: ModelInfo, app: App) -> str:
+    total, active = _short(info.parameters.total), _short(info.parameters.active)
+    return app.say(M.INFO_ACTIVE, total=total, active=active)
 
 
 def _short(count: int) -> str:
     return f"{count / 1e9:.2f} B" if count >= 1e9 else f"{count / 1e6:.1f} M"
-
-
-def _precision(config: ModelConfig) -> str:
-    return "MXFP4" if config.quantization == "mxfp4" else "bf16"
 
 
 def _verdict(checked: Verification, app: App) -> str:
@@ -123,21 +116,22 @@ def _verdict(checked: Verification, app: App) -> str:
     return for_stream(said, sys.stdout)
 
 
-def _to_dict(
-    model: FoundModel,
-    config: ModelConfig,
-    plans: dict[int, MemoryPlan],
-    available: int,
-    checked: Verification | None,
-) -> dict[str, Any]:
+def _to_dict(info: ModelInfo, plans: dict[int, MemoryPlan], checked: Verification | None) -> dict[str, Any]:
+    def planned(plan: MemoryPlan) -> dict[str, Any]:
+        verdict = fit(plan, info.config, info.available_bytes)
+        return {**asdict(plan), "total": plan.total, "fit": verdict}
+
     return {
-        "name": model.name,
-        "source": model.source,
-        "path": str(model.path),
-        "size_bytes": model.size_bytes,
-        "parameters": asdict(count_parameters(config)),
-        "config": asdict(config),
-        "available_bytes": available,
-        "memory": {length: {**asdict(plan), "total": plan.total} for length, plan in plans.items()},
+        "name": info.model.name,
+        "source": info.model.source,
+        "path": str(info.model.path),
+        "format": info.model.format,
+        "size_bytes": info.model.size_bytes,
+        "usable": info.model.loadable,
+        "parameters": asdict(info.parameters),
+        "config": asdict(info.config),
+        "numerics": info.numerics,
+        "available_bytes": info.available_bytes,
+        "memory": {length: planned(plan) for length, plan in plans.items()},
         "verified": asdict(checked) if checked else None,
     }
