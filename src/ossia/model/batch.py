@@ -38,6 +38,7 @@ class Batch:
         assert t[0] > 0, "a batch without tokens"
         assert self.full_table.shape == self.window_table.shape, "the two tables differ in shape"
         assert self.full_table.ndim == 2, f"tables have shape {self.full_table.shape}"
+        assert int(self.positions.min()) >= 0, "a position below zero"
         assert int(self.rows.max()) < len(self.full_table), "a token's row is outside the tables"
         assert self.logit_rows.size == 0 or int(self.logit_rows.max()) < t[0], "a logit row is no token"
 

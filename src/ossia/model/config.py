@@ -149,12 +149,13 @@ def config_from_dict(raw: Mapping[str, Any]) -> ModelConfig:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         value: object = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except OSError as e:
         raise _refuse(
-            f"{path.name} is missing from {path.parent}", path.name, "a model folder with config.json",
+            f"{path.name} cannot be read from {path.parent}: {e.strerror}", path.name,
+            "a model folder with config.json",
             "Give the folder that holds the model's config.json and safetensors files.",
-        ) from None  # fmt: skip
-    except ValueError as e:
+        ) from e  # fmt: skip
+    except (ValueError, RecursionError) as e:
         raise _refuse(
             f"{path.name} is not JSON: {e}", path.name, "a JSON object", "Fetch the file again."
         ) from e

@@ -101,7 +101,7 @@ def test_a_missing_shard(tiny_folder, tmp_path):
     for path in tiny_folder.iterdir():
         if "00001-of" not in path.name:
             (tmp_path / path.name).write_bytes(path.read_bytes())
-    refused(tmp_path, "model-00001-of-00002.safetensors is missing")
+    refused(tmp_path, "model-00001-of-00002.safetensors cannot be read")
 
 
 def test_missing_tensors_are_listed(tmp_path, stored):
@@ -132,7 +132,7 @@ def test_a_config_of_another_size(tmp_path, stored):
 
 
 def test_mxfp4_files_beside_an_unquantised_config(tmp_path, stored):
-    refused(write_checkpoint(tmp_path, stored, CONFIG), "none experts")
+    refused(write_checkpoint(tmp_path, stored, CONFIG), "unquantised experts")
 
 
 def test_a_wrong_type(tmp_path, stored):
@@ -208,3 +208,23 @@ def test_an_index_that_is_none(folder, index):
 def test_an_index_that_points_outside(folder):
     (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "../../secret.safetensors"}}')
     refused(folder, "a file outside the folder")
+
+
+def test_damaged_headers_are_refused_or_harmless(folder):
+    """A header with a few bytes changed, a thousand times: CheckpointError, or a file that still holds."""
+    path = folder / "model.safetensors"
+    raw = path.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    rng = np.random.default_rng(0)
+    refusals = 0
+    for _ in range(1000):
+        header = bytearray(raw[: 8 + length])
+        for at in rng.integers(0, len(header), rng.integers(1, 4)):
+            header[at] = rng.choice(np.frombuffer(b'0159-{}[]",:\x00\xffeE.', np.uint8))
+        with path.open("r+b") as f:
+            f.write(header)
+        try:
+            open_checkpoint(folder)
+        except CheckpointError:
+            refusals += 1
+    assert refusals > 900

@@ -173,10 +173,17 @@ def test_what_ossia_cannot_run_is_refused_by_name(change, said):
     assert e.value.remedy
 
 
-@pytest.mark.parametrize("text", [None, "{", "[]", "\xff"])
+@pytest.mark.parametrize("text", [None, "{", "[]", "\xff", "[" * 100_000])
 def test_a_file_that_is_no_config(tmp_path, text):
     if text is not None:
         (tmp_path / "config.json").write_text(text, encoding="latin-1")
     with pytest.raises(ConfigError, match=r"config\.json") as e:
         load_config(tmp_path)
     assert e.value.remedy
+
+
+def test_a_file_where_a_folder_should_be(tmp_path):
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"GGUF")
+    with pytest.raises(ConfigError, match=r"config\.json cannot be read"):
+        load_config(path)

@@ -102,7 +102,7 @@ def _indexed(index: Path) -> list[str]:
     try:
         raw: Any = json.loads(index.read_bytes())
         shards = sorted(set(cast(dict[str, str], raw["weight_map"]).values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as e:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         raise CheckpointError(
             f"{index.name} is not a safetensors index: {e!r}", value=index.name, limit="a weight_map",
             remedy="Fetch the model again.",
@@ -123,7 +123,8 @@ def _check_names(folder: Path, found: Iterable[str], needed: set[str], config: M
         return
     parts = [f"{len(x)} tensors {what}: {_listed(x)}" for what, x in
              (("are missing", missing), ("are not part of the model", unused)) if x]  # fmt: skip
-    experts = f"{config.num_hidden_layers} layers, {config.quantization} experts"
+    kind = "MXFP4" if config.quantization == "mxfp4" else "unquantised"
+    experts = f"{config.num_hidden_layers} layers, {kind} experts"
     raise CheckpointError(
         f"{folder} does not hold the model its config.json describes ({experts}): " + "; ".join(parts),
         value=(tuple(missing), tuple(unused)),

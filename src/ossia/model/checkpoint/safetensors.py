@@ -49,11 +49,11 @@ class TensorFile:
                 if size < 8:
                     raise _broken(path, f"it has {size} bytes", size, "at least 8 bytes")
                 self._map = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
-        except FileNotFoundError:
+        except OSError as e:
             raise CheckpointError(
-                f"{path.name} is missing from {path.parent}", value=path.name, limit="every shard present",
-                remedy="Fetch the model again; finished files are kept.",
-            ) from None  # fmt: skip
+                f"{path.name} cannot be read from {path.parent}: {e.strerror}", value=path.name,
+                limit="every shard present", remedy="Fetch the model again; finished files are kept.",
+            ) from e  # fmt: skip
         self.infos = _read_header(path, self._map, size)
 
     def array(self, name: str) -> NDArray[Any]:
@@ -78,7 +78,7 @@ def _read_header(path: Path, data: mmap.mmap, size: int) -> dict[str, TensorInfo
         raise _broken(path, f"its header would be {length} bytes long", length, min(size - 8, _MAX_HEADER))
     try:
         header: object = json.loads(data[8 : 8 + length].decode("utf-8"))
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise _broken(path, f"its header is not JSON ({e})", path.name, "a safetensors file") from e
     if not isinstance(header, dict):
         raise _broken(path, "its header is not a JSON object", path.name, "a safetensors file")
@@ -95,7 +95,7 @@ def _info(path: Path, name: str, entry: object, base: int) -> TensorInfo:
         e = cast(dict[str, Any], entry)
         dtype, shape = str(e["dtype"]), tuple(int(n) for n in e["shape"])
         begin, end = (int(n) for n in e["data_offsets"])
-    except (TypeError, KeyError, ValueError) as error:
+    except (TypeError, KeyError, ValueError, OverflowError) as error:
         raise _broken(
             path, f"its header's entry for {name} is malformed", name, "dtype, shape, data_offsets"
         ) from error
