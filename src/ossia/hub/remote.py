@@ -268,6 +268,13 @@ def _hub_errors_typed(repo: str, endpoint: str | None) -> Generator[None]:
             value=error.response.status_code,
             remedy="Try again later; what already arrived is kept.",
         ) from error
+    except ValueError as error:  # a name the Hub cannot have, or a page in its place
+        raise DownloadError(
+            f"{where} cannot be asked for {repo}: {(str(error) or type(error).__name__).splitlines()[0]}",
+            value=repo,
+            limit="owner/name",
+            remedy="Check the name, and that no login page of the network answers in the Hub's place.",
+        ) from error
     except (httpx2.TransportError, LocalEntryNotFoundError) as error:
         raise DownloadError(
             f"{where} cannot be reached: {(str(error) or type(error).__name__).splitlines()[0]}",

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from ossia.errors import InputError
-from ossia.hub.cache import hf_hub_dir, locked, pocket_base_dir
+from ossia.hub.cache import hf_hub_dir, locked, models_dir, pocket_base_dir
 from ossia.hub.names import POCKET
 from ossia.hub.sources import FoundModel, locate
 from ossia.settings import Settings, load_settings
@@ -62,11 +62,13 @@ def remove(name: str, *, shared: bool = False, settings: Settings | None = None)
 
 
 def _paths(model: FoundModel, settings: Settings) -> list[Path]:
-    if model.source == "huggingface":
-        cache = hf_hub_dir(settings)
-        return [cache / model.path.relative_to(cache).parts[0]]
+    """The whole folders a model takes up: all its snapshots, and for pocket the base it was made from."""
+    root = hf_hub_dir(settings) if model.source == "huggingface" else models_dir(settings)
+    if not model.path.is_relative_to(root):
+        return [model.path]
+    folder = root / model.path.relative_to(root).parts[0]
     base = pocket_base_dir(settings)
-    return [model.path, base] if model.name == POCKET and base.is_dir() else [model.path]
+    return [folder, base] if model.name == POCKET and base.is_dir() else [folder]
 
 
 def _on_disk(path: Path) -> int:

@@ -62,6 +62,7 @@ class FakeHub:
     refuse: tuple[int, str] | None = None  # status, X-Error-Code
     busy: int = 0  # how many file requests are answered 503 first
     ignore_range: bool = False
+    page: bytes = b""  # what the listing's address answers instead
     url: str = ""
     agents: set[str] = field(default_factory=set)  # User-Agent headers seen
 
@@ -108,7 +109,7 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
             if hub.refuse:
                 self._head(hub.refuse[0], 0, {"X-Error-Code": hub.refuse[1]} if hub.refuse[1] else {})
             elif path.startswith(f"/api/models/{hub.repo}"):
-                listing = hub.listing()
+                listing = hub.page or hub.listing()
                 self._head(200, len(listing), {"Content-Type": "application/json"})
                 self.wfile.write(listing)
             elif path.startswith(f"/{hub.repo}/resolve/{COMMIT}/"):

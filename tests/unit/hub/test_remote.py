@@ -165,6 +165,19 @@ def test_refusals_are_typed_with_a_remedy(settings, hub, refuse, words):
     assert caught.value.remedy
 
 
+def test_a_login_page_in_the_hubs_place_is_typed(settings, hub):
+    hub.page = b"<html>Please log in</html>"
+    with pytest.raises(DownloadError, match="cannot be asked for") as caught:
+        pull_repo(REPO, settings, endpoint=hub.url)
+    assert "login page" in caught.value.remedy
+
+
+def test_a_name_the_hub_cannot_have_is_typed(settings, hub):
+    with pytest.raises(DownloadError, match="cannot be asked for") as caught:
+        pull_repo("a--b/c..d", settings, endpoint=hub.url)
+    assert caught.value.limit == "owner/name"
+
+
 def test_an_unreachable_hub_is_typed(settings):
     with pytest.raises(DownloadError, match="cannot be reached"):
         pull_repo(REPO, settings, endpoint="http://127.0.0.1:9")

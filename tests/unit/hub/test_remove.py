@@ -27,6 +27,20 @@ def test_another_own_model_leaves_pocket_and_its_base(settings, write_checkpoint
     assert [model.name for model in find_models(settings)] == ["pocket"]
 
 
+def test_a_model_in_its_original_layout_goes_whole(settings, write_checkpoint):
+    write_checkpoint(settings.data_dir / "models" / "mine" / "original")
+    remove("mine", settings=settings)
+    assert list((settings.data_dir / "models").iterdir()) == []
+
+
+def test_an_unfinished_download_can_be_removed(settings):
+    blobs = settings.hf_home / "hub" / "models--openai--gpt-oss-20b" / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / "x.incomplete").write_bytes(bytes(500))
+    assert remove("gpt-oss:20b", shared=True, settings=settings).size_bytes == 500
+    assert not blobs.exists()
+
+
 def test_the_shared_cache_needs_confirming_and_counts_each_byte_once(settings, hub):
     snapshot = pull_repo("openai/gpt-oss-20b", settings, endpoint=hub.url)
     with pytest.raises(InputError, match="other programs use too") as caught:
