@@ -1,0 +1,1 @@
+"""The bridge between words and numbers: the agent loop, its events, and the Python interface over them."""
