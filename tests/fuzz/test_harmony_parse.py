@@ -152,6 +152,19 @@ def check_spans(parser: StreamParser, size: int) -> None:
     assert number == len(parser.messages)
 
 
+def check_text(parser: StreamParser, ids: Sequence[int]) -> None:
+    """A message says all the text behind its ``<|message|>`` and no other; without one, the last of it."""
+    for span in parser.spans:
+        if span.message is None:
+            continue
+        tokens = ids[span.start : span.end]
+        marked = MARKS.message in tokens
+        body = tokens[tokens.index(MARKS.message) :] if marked else tokens
+        text = TOK.decode([i for i in body if 0 <= i < 199_998])
+        said = parser.messages[span.message].text
+        assert said == text if marked else text.endswith(said)
+
+
 def labels(ids: Sequence[int]) -> list[tuple[str | None, bool]]:
     """For each token: the channel last named before it, and whether it is plainly in such a body.
 
@@ -199,6 +212,7 @@ def test_promises_hold(make: object, role: Role | None) -> None:
         parser, events = run(ids, role)
         check_events(parser, events, len(ids))
         check_spans(parser, len(ids))
+        check_text(parser, ids)
         check_channels(parser, ids)
         for said in parser.messages:
             render_message(said, TOK)  # whatever was read can be rendered again

@@ -6,7 +6,7 @@ refuses such words, reading cleans them, so that whatever was read can be render
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
@@ -26,8 +26,8 @@ _KNOWN_ROLE = rf"(?:{'|'.join(sorted(ROLES))})\b(?::[\w.\-]+)?"
 # What is header in a section that may run on into the body, its <|message|> being absent.
 _HEADER_PART: Mapping[Section, re.Pattern[str]] = {
     "author": re.compile(rf"\s*(?:{_KNOWN_ROLE}|[\w.\-]+(?=\s+to=))?{_TO}"),
-    "channel": re.compile(rf"\s*(?:(?:{'|'.join(CHANNELS)})(?![a-z])|\S*){_TO}"),
-    "constrain": re.compile(rf"\s*\w*{_TO}"),
+    "channel": re.compile(rf"\s*(?:(?:{'|'.join(CHANNELS)})(?=to=|[^a-z]|$)|(?!to=)\S*){_TO}"),
+    "constrain": re.compile(rf"\s*(?!to=)\w*{_TO}"),
 }
 
 
@@ -87,20 +87,23 @@ class Header:
         )
 
 
-def read_header(sections: Mapping[Section, str], role: Role | None, *, sampled: bool, whole: bool) -> Header:
+def read_header(
+    sections: Sequence[tuple[Section, str]], role: Role | None, *, sampled: bool, whole: bool
+) -> Header:
     """Say what a header's sections mean; never raises, whatever they hold.
 
-    `sections` in the order they came: the text before ``<|channel|>``, after it, after ``<|constrain|>``.
-    `role` is the author if the prompt named it; `sampled` that an assistant wrote this; not `whole`
-    that ``<|message|>`` is absent, so that the last section may run on into the body.
+    `sections` in the order they came: the text before ``<|channel|>``, after it, after ``<|constrain|>``; a
+    second channel overrules the first, a second ``<|constrain|>`` does not. `role` is the author if
+    the prompt named it; `sampled` that an assistant wrote this; not `whole` that ``<|message|>`` is
+    absent, so that the last section may run on into the body.
     """
     rest = ""
-    told = dict(sections)
+    told = list(sections)
     if not whole and told:
-        last = list(told)[-1]
-        text = told[last]
+        last, text = told.pop()
         cut = _header_end(last, text, role)
-        told[last], rest = text[:cut], text[cut:].lstrip()
+        told.append((last, text[:cut]))
+        rest = text[cut:].lstrip()
     return _Reading(role, sampled).read(told, rest)
 
 
@@ -129,14 +132,14 @@ class _Reading:
     spare: list[str] = field(default_factory=list[str])
     notes: list[tuple[Code, str]] = field(default_factory=list[tuple[Code, str]])
 
-    def read(self, sections: Mapping[Section, str], rest: str) -> Header:
-        for section, text in sections.items():
+    def read(self, sections: Sequence[tuple[Section, str]], rest: str) -> Header:
+        for section, text in sections:
             words = self._take_recipient(section, text)
             if section == "author":
                 words = self._take_author(words)
             elif section == "channel":
                 words = self._take_channel(words)
-            else:
+            elif self.content_type in (None, CONSTRAIN):
                 self.content_type = CONSTRAIN + "".join(words[:1])
                 words = words[1:]
             self.spare += words
@@ -186,7 +189,7 @@ class _Reading:
         return words[1:]
 
     def _take_channel(self, words: list[str]) -> list[str]:
-        self.channel = words[0] if words else None
+        self.channel = words[0] if words else self.channel
         return words[1:]
 
     def _place_spare(self) -> None:

@@ -30,18 +30,20 @@ class _Head:
     start: int
     explicit: bool
     prompted: Role | None = None
-    sections: dict[Section, list[int]] = field(default_factory=dict[Section, list[int]])
+    sections: list[tuple[Section, list[int]]] = field(default_factory=list[tuple[Section, list[int]]])
     text: list[int] = field(default_factory=list[int])
 
+    @property
+    def has_channel(self) -> bool:
+        return any(section == "channel" for section, _ in self.sections)
+
     def begin(self, section: Section) -> None:
-        """Open a section, as the last; a second channel replaces the first, a second marker adds on."""
-        before = self.sections.pop(section, [])
-        self.sections[section] = before if section == "constrain" else []
+        self.sections.append((section, []))
 
     def add(self, token_id: int) -> None:
         if not self.sections:
             self.begin("author")
-        self.sections[list(self.sections)[-1]].append(token_id)
+        self.sections[-1][1].append(token_id)
         self.text.append(token_id)
 
 
@@ -150,7 +152,7 @@ class StreamParser:
 
     def _take_channel(self, at: int) -> None:
         head = self._head
-        if head is not None and "channel" in head.sections:
+        if head is not None and head.has_channel:
             if self._read(head, whole=False).rest:  # a body without <|message|>, and now the next header
                 self._resolve(at, None)
                 head = None
@@ -196,7 +198,7 @@ class StreamParser:
         return True
 
     def _read(self, head: _Head, *, whole: bool) -> Header:
-        sections: dict[Section, str] = {name: self._tok.decode(ids) for name, ids in head.sections.items()}
+        sections: list[tuple[Section, str]] = [(name, self._tok.decode(ids)) for name, ids in head.sections]
         return read_header(sections, head.prompted, sampled=self._sampled, whole=whole)
 
     def _absorb(self, head: _Head, draft: _Draft) -> None:
@@ -276,5 +278,5 @@ def _is_message(head: _Head, header: Header, stop: Stop | None) -> bool:
     """
     known = header.channel in CHANNELS
     if stop == "cut":
-        return bool(header.rest) and (known or not (head.explicit or "channel" in head.sections))
+        return bool(header.rest) and (known or not (head.explicit or head.has_channel))
     return bool(header.rest) or header.recipient is not None or (stop is not None and known)

@@ -155,6 +155,14 @@ SLIPS: dict[str, tuple[list[Message], list[str]]] = {
         ["unknown-channel"],
     ),
     "<|channel|>analysis<|channel|>final<|message|>Hi<|return|>": ([final("Hi")], ["repeated-channel"]),
+    "<|channel|>commentary to=functions.x<|channel|>commentary <|constrain|>json<|message|>{}<|call|>": (
+        [call("{}", **AFTER_CHANNEL)],
+        ["repeated-channel"],
+    ),
+    " to=functions.x<|constrain|><|constrain|>json<|channel|>commentary<|constrain|><|message|>{}<|call|>": (
+        [call("{}")],
+        [],
+    ),
     # calls in odd places: the recipient decides
     "<|channel|>analysis to=functions.x<|message|>{}<|call|>": (
         [call("{}", None, channel="analysis", **AFTER_CHANNEL)],
