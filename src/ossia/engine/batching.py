@@ -15,26 +15,19 @@ def make_batch(chunks: Row[Chunk]) -> Batch:
     """T tokens of S sequences; a logit row for every sequence whose known tokens end in its chunk."""
     counts = np.array([chunk.count for chunk in chunks])
     ends = np.cumsum(counts)
-    positions = [np.arange(start, start + count, dtype=np.int32) for _, start, count in chunks]
+    positions = [np.arange(c.start, c.start + c.count, dtype=np.int32) for c in chunks]
     width = max(chunk.sequence.num_blocks for chunk in chunks)
     full = _tables([chunk.sequence.full_table for chunk in chunks], width)
     window = _tables([chunk.sequence.window_table for chunk in chunks], width)
     return Batch(
-        token_ids=np.concatenate([s.token_ids[start : start + count] for s, start, count in chunks]),
+        token_ids=np.concatenate([c.sequence.token_ids[c.start : c.start + c.count] for c in chunks]),
         positions=np.concatenate(positions),
         rows=np.repeat(np.arange(len(chunks), dtype=np.int32), counts),
         full_slots=_slots(full, positions),
         window_slots=_slots(window, positions),
         full_table=full,
         window_table=window,
-        logit_rows=np.array(
-            [
-                end - 1
-                for chunk, end in zip(chunks, ends, strict=True)
-                if chunk.count == chunk.sequence.pending
-            ],
-            np.int32,
-        ),
+        logit_rows=np.array([end - 1 for c, end in zip(chunks, ends, strict=True) if c.completes], np.int32),
     )
 
 

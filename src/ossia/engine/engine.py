@@ -39,6 +39,8 @@ class ForwardModel(Protocol):
         ...
 
 
+Ids = Row[int] | NDArray[np.int32]
+
 LogitsObserver = Callable[[Sequence, NDArray[np.float32]], None]
 """Called with a sequence and the raw logits (V,) of its next token, at position `sequence.num_tokens`. The
 array is only lent. For tests and measurements; what it does cannot change what is sampled."""
@@ -131,7 +133,7 @@ class Engine:
         """Whether a step would compute anything."""
         return bool(self._scheduler.waiting or self._scheduler.running)
 
-    def check(self, prompt_ids: Row[int], params: SamplingParams) -> NDArray[np.int32]:
+    def check(self, prompt_ids: Ids, params: SamplingParams) -> NDArray[np.int32]:
         """The prompt as int32 (n,), if it can be run; computes nothing, and any thread may ask.
 
         Raises InputError (empty prompt, id out of the vocabulary) and ContextLengthError (prompt and
@@ -153,7 +155,7 @@ class Engine:
         self._check_length(ids.size, params.max_tokens)
         return ids.astype(np.int32)
 
-    def submit(self, prompt_ids: Row[int], params: SamplingParams) -> Sequence:
+    def submit(self, prompt_ids: Ids, params: SamplingParams) -> Sequence:
         """Queue a request; raises what `check` raises, before anything is computed."""
         ids = self.check(prompt_ids, params)
         limit = self.context_length if params.max_tokens is None else ids.size + params.max_tokens
@@ -230,7 +232,7 @@ class Engine:
         self, chunks: list[Chunk], logits: NDArray[np.float32]
     ) -> list[tuple[Sequence, list[Token] | InputError]]:
         """The next token of every sequence whose known tokens are now all computed."""
-        ready = [chunk.sequence for chunk in chunks if chunk.count == chunk.sequence.pending]
+        ready = [chunk.sequence for chunk in chunks if chunk.completes]
         return [(sequence, self._next(sequence, row)) for sequence, row in zip(ready, logits, strict=True)]
 
     def _next(self, sequence: Sequence, logits: NDArray[np.float32]) -> list[Token] | InputError:
@@ -253,9 +255,9 @@ class Engine:
     def _commit(
         self, chunks: list[Chunk], sampled: list[tuple[Sequence, list[Token] | InputError]]
     ) -> list[Output]:
-        for sequence, _, count in chunks:
-            self._paging.advance(sequence, count)
-            self._counters.computed_tokens += count
+        for chunk in chunks:
+            self._paging.advance(chunk.sequence, chunk.count)
+            self._counters.computed_tokens += chunk.count
         self._counters.steps += 1
         outputs: list[Output] = []
         for sequence, result in sampled:

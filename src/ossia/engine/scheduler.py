@@ -11,18 +11,24 @@ choose, and knows nothing of logits, sampling or finish reasons.
 
 from collections import deque
 from collections.abc import Sequence as Row
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from ossia.engine.paging import Paging
 from ossia.engine.sequence import Sequence
 
 
-class Chunk(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Chunk:
     """`count` tokens of `sequence`, from `start`, to be computed in this step."""
 
     sequence: Sequence
     start: int
     count: int
+
+    @property
+    def completes(self) -> bool:
+        """Whether nothing known is left to compute behind it: the next token can be sampled."""
+        return self.start + self.count == self.sequence.num_tokens
 
 
 def shares(pending: Row[int], budget: int, cap: int) -> list[int]:

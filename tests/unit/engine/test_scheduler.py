@@ -88,3 +88,57 @@ def test_cached_prefixes_give_way_before_a_sequence_does(toy_engine):
     stats = engine.stats
     assert stats.evictions > 0
     assert stats.preemptions == 0
+
+
+def test_nobody_enters_only_to_be_sent_back(toy_engine):
+    engine, _ = toy_engine(full_blocks=5, prefix_cache=False)
+    first = engine.submit([1] * 70, SamplingParams(max_tokens=80, temperature=0))  # 2 blocks, soon 3
+    engine.step()
+    second = engine.submit([2] * 190, GREEDY)  # 3 blocks, and the next token may need a fourth
+    engine.step()
+    assert (first.status, second.status) == ("running", "waiting")
+    while engine.has_work:
+        engine.step()
+    assert engine.stats.preemptions == 0
+
+
+def test_who_waits_for_room_enters_when_somebody_leaves_though_others_run_on(toy_engine):
+    engine, _ = toy_engine(full_blocks=8, prefix_cache=False)
+    longest = engine.submit([1], SamplingParams(max_tokens=60, temperature=0))
+    engine.submit([2] * 200, GREEDY)
+    engine.step()
+    third = engine.submit([3] * 190, GREEDY)
+    engine.step()
+    assert third.status == "waiting"
+    while third.status != "finished":
+        engine.step()
+    assert longest.status == "running"
+
+
+def test_who_waits_for_room_is_not_resumed_at_every_step(toy_engine):
+    engine, toy = toy_engine(full_blocks=9)
+    engine.submit([1] * 200, GREEDY)
+    while engine.has_work:
+        engine.step()
+    engine.submit([2] * 200, SamplingParams(max_tokens=40, temperature=0))
+    engine.step()
+    engine.submit([*[1] * 200, *[4] * 100], GREEDY)
+    for _ in range(30):
+        engine.step()
+    assert engine.stats.waiting == 1
+    assert len(toy.copies) == 2  # one block in each group, once
+
+
+def test_the_preempted_are_first_in_the_queue(toy_engine):
+    engine, _ = toy_engine(full_blocks=5, max_sequences=2, prefix_cache=False)
+    params = SamplingParams(max_tokens=180, temperature=0)
+    oldest, preempted, newcomer = (engine.submit([i] * 10, params) for i in range(3))
+    while not preempted.preemptions:
+        engine.step()
+    while oldest.status != "finished":
+        engine.step()
+    engine.step()
+    assert (preempted.status, newcomer.status) == ("running", "running")
+    assert preempted.num_computed > newcomer.num_computed
+    outputs = engine.step()
+    assert [out.sequence for out in outputs] == [preempted, newcomer]
