@@ -109,6 +109,16 @@ static Spread spread(const Act& x, int64_t t, bool mxfp4, Scratch& scratch) {
   return s;
 }
 
+// An activation row as the panels take it.
+struct BlockFacts {
+  int32_t excess;
+  float scale;
+};
+struct PanelRow {
+  const int32_t* q;
+  const BlockFacts* facts;
+};
+
 // Four scale bytes of each of four rows, as 16 bytes [block][row]; `have` bytes are left in the row.
 OSSIA_INLINE __m128i scale_bytes(const uint8_t* const* rows, int64_t at, int64_t have) {
   int32_t word[4] = {0, 0, 0, 0};
@@ -207,7 +217,8 @@ OSSIA_INLINE Classes step(const int8_t* const* w, const float* const* s, const S
 
 // ---- gemm panel: 16 rows; a block is 8 vectors of 4 elements of every row ----
 
-constexpr int kPanel = 16, kPanelCols = 12;
+constexpr int kPanel = 16, kPanelCols = 6;
+using PanelSum = __m512;
 
 // 16 bytes of each row to 4 vectors: 32 bits of row r in lane r.
 OSSIA_INLINE void bytes_by_row(const char* const* rows, int64_t at, __m512i* d) {
@@ -246,24 +257,63 @@ OSSIA_INLINE void unpack_q8(const char* const* rows, int64_t b, uint8_t* out) {
   }
 }
 
-// Blocks [from, to) of the panel (one class) times C rows; sums[c] are their 16 partial sums.
-template <int C, bool kMxfp4>
-OSSIA_INLINE void panel_class(const uint8_t* w, const float* ws, const int32_t* const* x, const int32_t* const* excess,
-                              const float* const* xs, int64_t cls, int64_t blocks, __m512* sums) {
-  for (int c = 0; c < C; c++) sums[c] = _mm512_setzero_ps();
+// Scales of 16 rows and `have` blocks from b, to out[i] for block b + i.
+OSSIA_INLINE void panel_scales(const uint8_t* const* rows, int64_t b, int64_t have, float* const* out) {
+  const __m128i a0 = scale_bytes(rows, b, have), a1 = scale_bytes(rows + 4, b, have);
+  const __m128i a2 = scale_bytes(rows + 8, b, have), a3 = scale_bytes(rows + 12, b, have);
+  const __m128i t0 = _mm_unpacklo_epi32(a0, a1), t1 = _mm_unpackhi_epi32(a0, a1);
+  const __m128i t2 = _mm_unpacklo_epi32(a2, a3), t3 = _mm_unpackhi_epi32(a2, a3);
+  const __m128i d[4] = {_mm_unpacklo_epi64(t0, t2), _mm_unpackhi_epi64(t0, t2), _mm_unpacklo_epi64(t1, t3),
+                        _mm_unpackhi_epi64(t1, t3)};
+  for (int64_t i = 0; i < have; i++) _mm512_store_ps(out[i], _mm512_mul_ps(power_of_bytes(d[i]), _mm512_set1_ps(0.5f)));
+}
+
+OSSIA_INLINE void panel_scales(const float* const* rows, int64_t b, int64_t have, float* const* out) {
+  if (have == 4) {
+    __m512i d[4];
+    bytes_by_row(reinterpret_cast<const char* const*>(rows), 4 * b, d);
+    for (int i = 0; i < 4; i++) _mm512_store_si512(out[i], d[i]);
+  } else {
+    for (int64_t i = 0; i < have; i++)
+      for (int r = 0; r < 16; r++) out[i][r] = rows[r][b + i];
+  }
+}
+
+// The blocks of one class of P panels (`size` bytes each) times C rows; sums[p][c] are 16 partial sums.
+template <int P, int C, bool kMxfp4>
+OSSIA_INLINE void panel_class(const uint8_t* w, const float* ws, int64_t size, int64_t scales, const PanelRow* x,
+                              int64_t cls, int64_t blocks, PanelSum (*sums)[C]) {
+  const int32_t* q[C];
+  const BlockFacts* facts[C];
+  for (int c = 0; c < C; c++) {
+    q[c] = x[c].q;
+    facts[c] = x[c].facts;
+    for (int p = 0; p < P; p++) sums[p][c] = _mm512_setzero_ps();
+  }
   for (int64_t b = cls; b < blocks; b += 4, w += 512, ws += 16) {
-    __m512i v[8];
-    for (int i = 0; i < 8; i++) v[i] = _mm512_load_si512(w + 64 * i);
-    const __m512 s = _mm512_load_ps(ws);
+    __m512i v[P][8];
+#pragma GCC unroll 2
+    for (int p = 0; p < P; p++)
+#pragma GCC unroll 8
+      for (int i = 0; i < 8; i++) v[p][i] = _mm512_load_si512(w + p * size + 64 * i);
 #pragma GCC unroll 12
     for (int c = 0; c < C; c++) {
-      __m512i dot = _mm512_set1_epi32(excess[c][b]);
-      for (int i = 0; i < 8; i++) dot = _mm512_dpbusd_epi32(dot, v[i], _mm512_set1_epi32(x[c][8 * b + i]));
-      sums[c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(s, _mm512_set1_ps(xs[c][b])), sums[c]);
+      __m512i dot[P];
+#pragma GCC unroll 2
+      for (int p = 0; p < P; p++) dot[p] = _mm512_set1_epi32(facts[c][b].excess);
+#pragma GCC unroll 8
+      for (int i = 0; i < 8; i++) {
+        const __m512i four = _mm512_set1_epi32(q[c][8 * b + i]);
+#pragma GCC unroll 2
+        for (int p = 0; p < P; p++) dot[p] = _mm512_dpbusd_epi32(dot[p], v[p][i], four);
+      }
+      const __m512 xs = _mm512_set1_ps(facts[c][b].scale);
+#pragma GCC unroll 2
+      for (int p = 0; p < P; p++)
+        sums[p][c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[p]), _mm512_mul_ps(xs, _mm512_load_ps(ws + p * scales)), sums[p][c]);
     }
   }
 }
-using PanelSum = __m512;
 OSSIA_INLINE PanelSum add_sums(PanelSum a, PanelSum b) { return _mm512_add_ps(a, b); }
 OSSIA_INLINE void store_sums(float* out, PanelSum a, int64_t rows) {
   _mm512_mask_storeu_ps(out, static_cast<__mmask16>((1u << rows) - 1), a);
@@ -366,6 +416,7 @@ OSSIA_INLINE Classes step(const int8_t* const* w, const float* const* s, const S
 // ---- gemm panel: 8 rows ----
 
 constexpr int kPanel = 8, kPanelCols = 4;
+using PanelSum = __m256;
 
 OSSIA_INLINE void bytes_by_row(const char* const* rows, int64_t at, __m256i* d) {
   __m256i z[4];
@@ -400,35 +451,47 @@ OSSIA_INLINE void unpack_q8(const char* const* rows, int64_t b, uint8_t* out) {
   }
 }
 
-template <int C, bool kMxfp4>
-OSSIA_INLINE void panel_class(const uint8_t* w, const float* ws, const int32_t* const* x, const int32_t* const* excess,
-                              const float* const* xs, int64_t cls, int64_t blocks, __m256* sums) {
+OSSIA_INLINE void panel_scales(const uint8_t* const* rows, int64_t b, int64_t have, float* const* out) {
+  const __m128i a0 = scale_bytes(rows, b, have), a1 = scale_bytes(rows + 4, b, have);
+  const __m128i t0 = _mm_unpacklo_epi32(a0, a1), t1 = _mm_unpackhi_epi32(a0, a1);
+  const __m128i d[4] = {t0, _mm_srli_si128(t0, 8), t1, _mm_srli_si128(t1, 8)};
+  for (int64_t i = 0; i < have; i++) _mm256_store_ps(out[i], _mm256_mul_ps(power_of_bytes(d[i]), _mm256_set1_ps(0.5f)));
+}
+
+OSSIA_INLINE void panel_scales(const float* const* rows, int64_t b, int64_t have, float* const* out) {
+  for (int64_t i = 0; i < have; i++)
+    for (int r = 0; r < 8; r++) out[i][r] = rows[r][b + i];
+}
+
+template <int P, int C, bool kMxfp4>
+OSSIA_INLINE void panel_class(const uint8_t* w, const float* ws, int64_t, int64_t, const PanelRow* x, int64_t cls,
+                              int64_t blocks, PanelSum (*all)[C]) {
+  PanelSum* sums = all[0];
   const __m256i ones = _mm256_set1_epi16(1);
   for (int c = 0; c < C; c++) sums[c] = _mm256_setzero_ps();
   for (int64_t b = cls; b < blocks; b += 4, w += 256, ws += 8) {
     const __m256i* v = reinterpret_cast<const __m256i*>(w);
     __m256i dot[C];
-    for (int c = 0; c < C; c++) dot[c] = _mm256_set1_epi32(excess[c][b]);
+    for (int c = 0; c < C; c++) dot[c] = _mm256_set1_epi32(x[c].facts[b].excess);
     if (kMxfp4) {  // four products of 24 * 127 * 2 fit 16 bits
       for (int half = 0; half < 8; half += 4) {
         __m256i part[C];
         for (int c = 0; c < C; c++) part[c] = _mm256_setzero_si256();
         for (int i = half; i < half + 4; i++)
           for (int c = 0; c < C; c++)
-            part[c] = _mm256_add_epi16(part[c], _mm256_maddubs_epi16(_mm256_load_si256(v + i), _mm256_set1_epi32(x[c][8 * b + i])));
+            part[c] = _mm256_add_epi16(part[c], _mm256_maddubs_epi16(_mm256_load_si256(v + i), _mm256_set1_epi32(x[c].q[8 * b + i])));
         for (int c = 0; c < C; c++) dot[c] = _mm256_add_epi32(dot[c], _mm256_madd_epi16(part[c], ones));
       }
     } else {
       for (int i = 0; i < 8; i++)
         for (int c = 0; c < C; c++)
-          dot[c] = _mm256_add_epi32(dot[c], dot_signed(_mm256_load_si256(v + i), _mm256_set1_epi32(x[c][8 * b + i])));
+          dot[c] = _mm256_add_epi32(dot[c], dot_signed(_mm256_load_si256(v + i), _mm256_set1_epi32(x[c].q[8 * b + i])));
     }
     const __m256 s = _mm256_load_ps(ws);
     for (int c = 0; c < C; c++)
-      sums[c] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[c]), _mm256_mul_ps(s, _mm256_set1_ps(xs[c][b])), sums[c]);
+      sums[c] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[c]), _mm256_mul_ps(s, _mm256_set1_ps(x[c].facts[b].scale)), sums[c]);
   }
 }
-using PanelSum = __m256;
 OSSIA_INLINE PanelSum add_sums(PanelSum a, PanelSum b) { return _mm256_add_ps(a, b); }
 OSSIA_INLINE void store_sums(float* out, PanelSum a, int64_t rows) {
   if (rows == 8) return _mm256_storeu_ps(out, a);
@@ -466,77 +529,102 @@ static void gemv(const Slab& w, int64_t row_bytes, const Spread& x, float* out) 
 
 // ---- gemm over both ----
 
-struct PanelRows {  // what the panels are multiplied with, per activation row
-  const int32_t** x;
-  const int32_t** excess;
-  const float** scale;
-};
+constexpr int kPanels = OSSIA_LEVEL == OSSIA_AVX512 ? 2 : 1;  // taken together, so that a broadcast serves both
 
 template <bool kMxfp4>
-static PanelRows panel_rows(const Picked& x, Scratch& scratch) {
-  const int64_t blocks = x.act.width / 32, n = x.count;
-  PanelRows p{scratch.get<const int32_t*>(5, 3 * n), nullptr, nullptr};
-  p.excess = p.x + n;
-  p.scale = reinterpret_cast<const float**>(p.x + 2 * n);
-  int32_t* excess = scratch.get<int32_t>(6, n * blocks);
+static PanelRow* panel_rows(const Picked& x, Scratch& scratch) {
+  const int64_t blocks = x.act.width / 32;
+  PanelRow* out = scratch.get<PanelRow>(5, x.count);
+  BlockFacts* facts = scratch.get<BlockFacts>(6, x.count * blocks);
   const int32_t times = kMxfp4 ? -kMxfp4Excess : -kQ8Excess;
-  for (int64_t i = 0; i < n; i++) {
+  for (int64_t i = 0; i < x.count; i++, facts += blocks) {
     const int64_t t = x.row(i);
     const int8_t* q = kMxfp4 ? x.act.split : static_cast<const int8_t*>(x.act.data);
-    p.x[i] = reinterpret_cast<const int32_t*>(q + t * x.act.width);
-    p.scale[i] = x.act.scales + t * blocks;
-    p.excess[i] = excess + i * blocks;
-    for (int64_t b = 0; b < blocks; b++) excess[i * blocks + b] = times * x.act.sums[t * blocks + b];
+    out[i] = {reinterpret_cast<const int32_t*>(q + t * x.act.width), facts};
+    for (int64_t b = 0; b < blocks; b++) facts[b] = {times * x.act.sums[t * blocks + b], x.act.scales[t * blocks + b]};
   }
-  return p;
+  return out;
 }
 
-template <int C, bool kMxfp4>
-static void panel_tile(const uint8_t* w, const float* ws, const PanelRows& p, int64_t first, int64_t blocks, int64_t rows,
-                       float* out, int64_t stride) {
-  PanelSum part[4][C];
-  for (int64_t cls = 0, at = 0; cls < 4; at += (blocks - cls + 3) / 4, cls++)
-    panel_class<C, kMxfp4>(w + at * 32 * kPanel, ws + at * kPanel, p.x + first, p.excess + first, p.scale + first, cls, blocks, part[cls]);
-  for (int c = 0; c < C; c++)
-    store_sums(out + (first + c) * stride, add_sums(add_sums(part[0][c], part[1][c]), add_sums(part[2][c], part[3][c])), rows);
+// Where the four classes of a panel begin, in blocks.
+struct ClassStarts {
+  int64_t at[4];
+  explicit ClassStarts(int64_t blocks) : at{0, 0, 0, 0} {
+    for (int c = 1; c < 4; c++) at[c] = at[c - 1] + (blocks - (c - 1) + 3) / 4;
+  }
+};
+
+// P panels from `panel`, blocks ordered by class, times C activation rows.
+template <int P, int C, bool kMxfp4>
+static void panel_tile(const uint8_t* panel, const float* ws, const PanelRow* x, int64_t blocks, int64_t rows, float* out,
+                       int64_t stride) {
+  const ClassStarts starts(blocks);
+  PanelSum part[4][P][C];
+  for (int cls = 0; cls < 4; cls++)
+    panel_class<P, C, kMxfp4>(panel + starts.at[cls] * 32 * kPanel, ws + starts.at[cls] * kPanel, blocks * 32 * kPanel,
+                              blocks * kPanel, x, cls, blocks, part[cls]);
+  for (int p = 0; p < P && p * kPanel < rows; p++) {
+    const int64_t here = rows - p * kPanel < kPanel ? rows - p * kPanel : kPanel;
+    for (int c = 0; c < C; c++) {
+      const PanelSum low = add_sums(part[0][p][c], part[1][p][c]), high = add_sums(part[2][p][c], part[3][p][c]);
+      store_sums(out + c * stride + p * kPanel, add_sums(low, high), here);
+    }
+  }
 }
 
+template <int P, bool kMxfp4>
+static void panel_all(const uint8_t* panel, const float* ws, const PanelRow* x, int64_t count, int64_t blocks, int64_t rows,
+                      float* out, int64_t stride) {
+  int64_t i = 0;
+  for (; i + kPanelCols <= count; i += kPanelCols)
+    panel_tile<P, kPanelCols, kMxfp4>(panel, ws, x + i, blocks, rows, out + i * stride, stride);
+  for (; i + 2 <= count; i += 2) panel_tile<P, 2, kMxfp4>(panel, ws, x + i, blocks, rows, out + i * stride, stride);
+  for (; i < count; i++) panel_tile<P, 1, kMxfp4>(panel, ws, x + i, blocks, rows, out + i * stride, stride);
+}
+
+// Weight rows [first, first + kPanel) of the slab, the last one repeated past its end.
 template <bool kMxfp4>
 static void unpack_panel(const Slab& w, int64_t first, uint8_t* out, float* scales) {
-  const int64_t blocks = w.blocks(), row_bytes = kMxfp4 ? blocks * 16 : w.k;
+  using S = std::conditional_t<kMxfp4, uint8_t, float>;
+  const int64_t blocks = w.blocks(), block_bytes = kMxfp4 ? 16 : 32;
+  const ClassStarts starts(blocks);
   const char* rows[kPanel];
-  int64_t at[kPanel];
+  const S* row_scales[kPanel];
   for (int r = 0; r < kPanel; r++) {
-    at[r] = first + r < w.rows ? first + r : w.rows - 1;
-    rows[r] = static_cast<const char*>(w.data) + at[r] * row_bytes;
+    const int64_t at = first + r < w.rows ? first + r : w.rows - 1;
+    rows[r] = static_cast<const char*>(w.data) + at * blocks * block_bytes;
+    row_scales[r] = static_cast<const S*>(w.scales) + at * blocks;
   }
-  for (int64_t cls = 0; cls < 4; cls++) {
-    for (int64_t b = cls; b < blocks; b += 4, out += 32 * kPanel, scales += kPanel) {
-      if (kMxfp4) unpack_mxfp4(rows, b, out);
-      else unpack_q8(rows, b, out);
-      for (int r = 0; r < kPanel; r++) {
-        if (kMxfp4) scales[r] = mxfp4_half_scale(static_cast<const uint8_t*>(w.scales)[at[r] * blocks + b]);
-        else scales[r] = static_cast<const float*>(w.scales)[at[r] * blocks + b];
-      }
+  const int64_t ahead = kPanel * blocks * block_bytes;  // the next panel
+  for (int64_t b = 0; b < blocks; b += 4) {
+    const int64_t have = blocks - b < 4 ? blocks - b : 4;
+    for (int r = 0; r < kPanel; r++) {
+      _mm_prefetch(rows[r] + b * block_bytes + ahead, _MM_HINT_T0);
+      if (!kMxfp4) _mm_prefetch(rows[r] + b * block_bytes + ahead + 64, _MM_HINT_T0);
     }
+    float* to[4];
+    for (int64_t i = 0; i < have; i++) {
+      const int64_t place = (starts.at[i] + b / 4) * kPanel;
+      to[i] = scales + place;
+      if (kMxfp4) unpack_mxfp4(rows, b + i, out + place * 32);
+      else unpack_q8(rows, b + i, out + place * 32);
+    }
+    panel_scales(row_scales, b, have, to);
   }
 }
 
 template <bool kMxfp4>
 static void gemm(const Slab& w, const Picked& x, float* out, int64_t stride, Scratch& scratch) {
-  const int64_t blocks = w.blocks(), n = x.count;
-  const PanelRows p = panel_rows<kMxfp4>(x, scratch);
-  uint8_t* panel = scratch.get<uint8_t>(7, blocks * kPanel * 36);
-  float* scales = reinterpret_cast<float*>(panel + blocks * kPanel * 32);
-  for (int64_t r = 0; r < w.rows; r += kPanel) {
-    const int64_t rows = w.rows - r < kPanel ? w.rows - r : kPanel;
-    unpack_panel<kMxfp4>(w, r, panel, scales);
-    int64_t i = 0;
-    for (; i + kPanelCols <= n; i += kPanelCols)
-      panel_tile<kPanelCols, kMxfp4>(panel, scales, p, i, blocks, rows, out + r, stride);
-    for (; i + 4 <= n; i += 4) panel_tile<4, kMxfp4>(panel, scales, p, i, blocks, rows, out + r, stride);
-    for (; i + 2 <= n; i += 2) panel_tile<2, kMxfp4>(panel, scales, p, i, blocks, rows, out + r, stride);
-    for (; i < n; i++) panel_tile<1, kMxfp4>(panel, scales, p, i, blocks, rows, out + r, stride);
+  const int64_t blocks = w.blocks();
+  const PanelRow* rows_of_x = panel_rows<kMxfp4>(x, scratch);
+  uint8_t* panel = scratch.get<uint8_t>(7, kPanels * blocks * kPanel * 36);
+  float* scales = reinterpret_cast<float*>(panel + kPanels * blocks * kPanel * 32);
+  for (int64_t r = 0; r < w.rows; r += kPanels * kPanel) {
+    const int64_t rows = w.rows - r < kPanels * kPanel ? w.rows - r : kPanels * kPanel;
+    for (int64_t p = 0; p * kPanel < rows; p++)
+      unpack_panel<kMxfp4>(w, r + p * kPanel, panel + p * blocks * kPanel * 32, scales + p * blocks * kPanel);
+    if (rows <= kPanel) panel_all<1, kMxfp4>(panel, scales, rows_of_x, x.count, blocks, rows, out + r, stride);
+    else panel_all<kPanels, kMxfp4>(panel, scales, rows_of_x, x.count, blocks, rows, out + r, stride);
   }
 }
 

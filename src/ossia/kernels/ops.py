@@ -4,8 +4,8 @@ Each records itself into a `Program`; nothing is computed until `run`.
 
 Dims: T rows, H hidden, Hq/Hkv heads, D head_dim, E experts, K chosen, F intermediate, V vocab, S sequences,
 B blocks. The order of every sum is fixed (csrc/ops.h): a row's bits never depend on other rows, T, chunks,
-threads or the CPU. A wrong dtype or shape raises AssertionError when recorded; an id, slot, row or block out of
-range raises it from `run`.
+threads or the CPU. A wrong dtype or shape raises AssertionError when recorded; an id, slot, row or block out
+of range raises it from `run`.
 """
 
 import numpy as np
@@ -155,7 +155,8 @@ def moe(
 
     expert(x) = down · (g · σ(alpha · g) · (u + 1)) + down_bias, with rows of gate_up interleaved (even g,
     odd u), g = min(g, limit), u = clamp(u, ±limit).
-    x (T, H), ids int32 and weights float32 (T, K), gate_up (E, 2F, H), gate_up_bias float32 (E, 2F), down (E, H, F), down_bias float32 (E, H), out float32 (T, H).
+    x (T, H), ids int32 and weights float32 (T, K), gate_up (E, 2F, H),
+    gate_up_bias float32 (E, 2F), down (E, H, F), down_bias float32 (E, H), out float32 (T, H).
     """
     p.recorder.moe(x, ids, weights, gate_up, gate_up_bias, down, down_bias, limit, alpha, out)
 

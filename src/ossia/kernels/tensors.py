@@ -51,7 +51,7 @@ class Activation:
         _check("data", self.data, _DTYPES[self.numerics], (rows, width))
         companions = (self.scales, self.split, self.sums)
         if self.numerics != "q8":
-            assert companions == (None, None, None), "only q8 has companions"
+            assert all(c is None for c in companions), "only q8 has companions"
             return
         assert self.scales is not None, "q8 needs scales"
         assert self.split is not None, "q8 needs split"
@@ -68,7 +68,11 @@ class Activation:
             return Activation(numerics, data, None, None, None)
         blocks = (rows, width // BLOCK)
         return Activation(
-            numerics, data, np.zeros(blocks, np.float32), np.zeros_like(data), np.zeros(blocks, np.int32)
+            numerics,
+            data,
+            np.zeros(blocks, np.float32),
+            np.zeros((rows, width), np.int8),
+            np.zeros(blocks, np.int32),
         )
 
     @property
