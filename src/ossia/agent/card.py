@@ -47,7 +47,7 @@ def opening(
     """The messages a conversation begins with: system, and developer where there is something to say in it.
 
     `system` is the application's text; in Harmony it goes into the developer message, as functions do. Tools
-    of other namespaces (browser, python) are declared in the system message. Without `today`, no date is given.
+    of other namespaces (browser, python) are declared in the system message, and so is `today`, if given.
     """
     namespaces = _namespaces(tools)
     functions = tuple(ns for ns in namespaces if ns.name == "functions")
