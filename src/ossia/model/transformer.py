@@ -58,7 +58,7 @@ class Transformer:
         self._rope = RopeTable(config.rope, config.head_dim, config.max_position_embeddings)
         self._inputs = _Inputs.allocate(max_batch_tokens, max_sequences, max_blocks, config.head_dim)
         self._scratch = _Scratch.allocate(config, numerics, max_batch_tokens)
-        self._logits = np.zeros((max_batch_tokens, config.vocab_size), np.float32)  # pages come when written
+        self._logits = np.zeros((max_sequences, config.vocab_size), np.float32)
         self._programs: OrderedDict[tuple[int, int], Program] = OrderedDict()
 
     def forward(self, batch: Batch) -> Floats:
@@ -69,6 +69,9 @@ class Transformer:
         t, n = batch.token_ids.size, batch.logit_rows.size
         self._inputs.write(batch)
         self._rope.write(batch.positions, self._inputs.cos[:t], self._inputs.sin[:t])
+        if n > len(self._logits):  # every token's logits are wanted: not generation, but measurement
+            self._logits = np.zeros((n, self.config.vocab_size), np.float32)
+            self._programs.clear()
         self._program(t, n).run()
         return self._logits[:n]
 

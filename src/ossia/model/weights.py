@@ -5,12 +5,14 @@ operating system's to share and to drop. Dense matrices are packed for the chose
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ossia.kernels import cpu
 from ossia.kernels.tensors import Matrix, pack_matrix
 from ossia.model.checkpoint import Checkpoint, as_float32
 from ossia.model.config import ModelConfig
@@ -18,7 +20,7 @@ from ossia.settings import Numerics
 
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int], None]
-"""Called with (layers done, layers in all)."""
+"""Called with (parts done, parts in all)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +55,28 @@ class Weights:
 def load_weights(
     checkpoint: Checkpoint, config: ModelConfig, numerics: Numerics, progress: Progress | None = None
 ) -> Weights:
-    """Map the experts and pack the dense matrices of `checkpoint`, which outlives neither."""
+    """Map the experts and pack the dense matrices of `checkpoint`, on as many threads as the kernels use.
+
+    `progress` is called from the calling thread, with (parts done, parts in all).
+    """
     total = config.num_hidden_layers + 1
     layers: list[LayerWeights] = []
-    for layer in range(config.num_hidden_layers):
-        layers.append(_layer(checkpoint, config, numerics, f"model.layers.{layer}."))
-        if progress:
-            progress(layer + 1, total)
-    embedding = _dense(checkpoint.array("model.embed_tokens.weight"))
-    unembedding = pack_matrix(_dense(checkpoint.array("lm_head.weight")), numerics)
+
+    def pack_layer(layer: int) -> LayerWeights:
+        return _layer(checkpoint, config, numerics, f"model.layers.{layer}.")
+
+    with ThreadPoolExecutor(cpu.current().threads) as pool:
+        # The unembedding is the largest matrix by far, so it begins first.
+        unembedding = pool.submit(pack_matrix, _dense(checkpoint.array("lm_head.weight")), numerics)
+        for packed in pool.map(pack_layer, range(config.num_hidden_layers)):
+            layers.append(packed)
+            if progress:
+                progress(len(layers), total)
+        head = unembedding.result()
     if progress:
         progress(total, total)
-    return Weights(embedding, tuple(layers), _vector(checkpoint, "model.norm.weight"), unembedding)
+    embedding = _dense(checkpoint.array("model.embed_tokens.weight"))
+    return Weights(embedding, tuple(layers), _vector(checkpoint, "model.norm.weight"), head)
 
 
 def _layer(ckpt: Checkpoint, c: ModelConfig, numerics: Numerics, at: str) -> LayerWeights:
