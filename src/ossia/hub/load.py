@@ -29,7 +29,9 @@ Fit = Literal["fits", "tight", "too large"]
 
 _LEAST_CONTEXT = 2048  # tokens: the shortest conversation worth loading a model for
 _O200K_VOCAB = 201088
-_POCKET_IDENTITY = "You are Pocket, a small language model made by the Ossia project."
+_POCKET_IDENTITY = (
+    "You are Ossia's pocket model, a small language model."  # as it was trained: posttrain.scenarios
+)
 
 
 def load(
