@@ -180,14 +180,12 @@ def _ollama(settings: Settings) -> Iterator[FoundModel]:
 
 def _ollama_layer(manifest: Path) -> tuple[str, int] | None:
     """(digest, bytes) of the weights that one of Ollama's manifests names."""
-    value = _read_json(manifest)
-    if not isinstance(value, dict):
+    try:
+        layers = cast(Any, _read_json(manifest))["layers"]
+        model = next(layer for layer in layers if layer["mediaType"] == _OLLAMA_MODEL_LAYER)
+        return str(model["digest"]), int(model["size"])
+    except (TypeError, KeyError, ValueError, AttributeError, StopIteration):
         return None
-    for layer in cast(dict[str, Any], value).get("layers") or ():
-        if isinstance(layer, dict) and cast(dict[str, Any], layer).get("mediaType") == _OLLAMA_MODEL_LAYER:
-            entry = cast(dict[str, Any], layer)
-            return str(entry.get("digest", "")), int(entry.get("size", 0))
-    return None
 
 
 def _is_gpt_oss(folder: Path, name: str) -> bool:
@@ -215,14 +213,21 @@ def _missing(folder: Path) -> str:
     """What a safetensors folder lacks before its tensors can be looked at; "" when nothing."""
     if not (folder / "config.json").is_file():
         return "no config.json"
-    index = _read_json(folder / "model.safetensors.index.json")
-    if isinstance(index, dict):
-        shards = sorted(set(cast(dict[str, Any], index).get("weight_map", {}).values()))
-        absent = [shard for shard in shards if not (folder / str(shard)).is_file()]
+    if (folder / "model.safetensors.index.json").is_file():
+        shards = _shards(_read_json(folder / "model.safetensors.index.json"))
+        absent = [shard for shard in shards if not (folder / shard).is_file()]
         return f"{len(absent)} of {len(shards)} shards missing ({absent[0]})" if absent else ""
     if not any(path.is_file() for path in folder.glob("*.safetensors")):
         return "no safetensors file"
     return ""
+
+
+def _shards(index: object) -> list[str]:
+    """File names in a safetensors index; [] for one that is malformed (the loader says what is wrong)."""
+    try:
+        return sorted({str(name) for name in cast(Any, index)["weight_map"].values()})
+    except (TypeError, KeyError, AttributeError):
+        return []
 
 
 def _with_size(model: FoundModel, size_bytes: int) -> FoundModel:

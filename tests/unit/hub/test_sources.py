@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ossia.errors import CheckpointError, ModelNotFoundError
+from ossia.hub.load import load
 from ossia.hub.sources import find_models, gguf_architecture, inspect_path, locate, require_loadable
 
 COMMIT = "a" * 40
@@ -141,11 +142,33 @@ def test_ollamas_unfinished_download(settings):
     assert model.size_bytes > 0
 
 
-def test_a_broken_ollama_manifest_is_passed_over(settings):
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff{",
+        b"[]",
+        b"{}",
+        b'{"layers": 3}',
+        b'{"layers": [3]}',
+        b'{"layers": [{}]}',
+        b'{"layers": [{"mediaType": "application/vnd.ollama.image.model", "digest": 3, "size": "x"}]}',
+    ],
+)
+def test_a_broken_ollama_manifest_is_passed_over(settings, content):
     put_in_ollama(settings, "gpt-oss:20b", gguf_bytes("gpt-oss"))
     broken = settings.ollama_models / "manifests" / "registry.ollama.ai" / "library" / "gpt-oss" / "broken"
-    broken.write_bytes(b"\xff{")
+    broken.write_bytes(content)
     assert len(find_models(settings)) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"weight_map": [1]}', b'{"weight_map": {"a": [1]}}'])
+def test_a_broken_index_stops_the_model_not_the_listing(settings, write_checkpoint, content):
+    folder = write_checkpoint(settings.data_dir / "models" / "mine", shards=2)
+    (folder / "model.safetensors.index.json").write_bytes(content)
+    write_checkpoint(settings.data_dir / "models" / "other")
+    assert [model.name for model in find_models(settings)] == ["mine", "other"]
+    with pytest.raises(CheckpointError):
+        load("mine", settings=settings)
 
 
 def test_lm_studios_folders(settings, write_checkpoint):
