@@ -188,6 +188,12 @@ class Engine:
             self._scheduler.remove(sequence)
             sequence.finish = "cancelled"
 
+    def preempt(self, sequence: Sequence) -> None:
+        """Make a running sequence give its blocks back now and go on when there is room again (at the next
+        step if nobody else runs); its tokens do not change by it. Nothing if it does not run."""
+        if sequence.status == "running":
+            self._scheduler.preempt(sequence)
+
     @property
     def stats(self) -> EngineStats:
         """A snapshot of counters and gauges."""

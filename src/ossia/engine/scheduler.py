@@ -9,7 +9,7 @@ How tokens are cut into chunks never changes a result (the numeric contract), so
 choose, and knows nothing of logits, sampling or finish reasons.
 """
 
-from collections import deque
+from bisect import insort
 from collections.abc import Sequence as Row
 from dataclasses import dataclass
 
@@ -53,8 +53,8 @@ class Scheduler:
         self._max_sequences = max_sequences
         self._max_chunk = max_chunk
         self._hold = False  # nobody enters before somebody leaves: there is no room
-        self.waiting: deque[Sequence] = deque()
-        self.running: list[Sequence] = []  # oldest first
+        self.waiting: list[Sequence] = []  # both oldest first
+        self.running: list[Sequence] = []
         self.preemptions = 0
 
     def add(self, sequence: Sequence) -> None:
@@ -82,6 +82,16 @@ class Scheduler:
             self.waiting.remove(sequence)
         sequence.status = "finished"
 
+    def preempt(self, sequence: Sequence) -> None:
+        """Take a running sequence's blocks; it is computed again when it is its turn."""
+        self.running.remove(sequence)
+        self._paging.release(sequence)
+        sequence.status = "waiting"
+        sequence.preemptions += 1
+        self.preemptions += 1
+        insort(self.waiting, sequence, key=_arrival)
+        self._hold = True
+
     def _admit(self) -> None:
         while self.waiting and len(self.running) < self._max_sequences and not (self._hold and self.running):
             sequence = self.waiting[0]
@@ -95,23 +105,18 @@ class Scheduler:
                 sequence.cached_tokens = min(cached, sequence.num_prompt)
                 sequence.admitted = True
             sequence.status = "running"
-            self.running.append(self.waiting.popleft())
+            insort(self.running, self.waiting.pop(0), key=_arrival)
 
     def _reserve(self, sequence: Sequence, want: int) -> int:
         """Blocks for up to `want` tokens, younger sequences giving way; 0 if this one had to."""
         while not (count := self._paging.reserve(sequence, want)):
             youngest = self.running[-1]
             assert youngest is not self.running[0], "a sequence alone must fit: submit has checked it"
-            self._preempt(youngest)
+            self.preempt(youngest)
             if youngest is sequence:
                 return 0
         return count
 
-    def _preempt(self, sequence: Sequence) -> None:
-        self.running.remove(sequence)
-        self._paging.release(sequence)
-        sequence.status = "waiting"
-        sequence.preemptions += 1
-        self.preemptions += 1
-        self.waiting.appendleft(sequence)
-        self._hold = True
+
+def _arrival(sequence: Sequence) -> int:
+    return sequence.arrival

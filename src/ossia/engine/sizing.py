@@ -83,15 +83,15 @@ def plan_pools(
         )
     available = psutil.virtual_memory().available if available_bytes is None else available_bytes
     context = options.max_context or model_context
+    block = full_bytes, window_bytes
     needed = _least(options, context, sliding_window)
     wanted = _wanted(options, context, sliding_window)
-    block = full_bytes, window_bytes
-    budget = _budget(options, _cost(wanted, block), available)
-    scale = budget / max(1, _cost(wanted, block))
-    if options.kv_bytes is None:
-        scale = min(scale, 1.0)
-    full, window = (max(low, int(n * scale)) for low, n in zip(needed, wanted, strict=True))
-    window = min(window, full)
+    budget = _budget(options, _cost(needed, block), _cost(wanted, block), available)
+    served = options.max_sequences * window_blocks_needed(sliding_window)
+    full, window = _divide(budget, block, wanted, served)
+    if full < needed[0]:
+        full, window = needed[0], min(window, (budget - needed[0] * full_bytes) // max(1, window_bytes))
+    window = min(full, max(window, needed[1]))
     cost = _cost((full, window), block)
     if cost > budget:
         raise _too_little(options, cost, budget, available)
@@ -113,14 +113,26 @@ def _wanted(options: EngineOptions, context: int, sliding_window: int) -> tuple[
     return longest + others, min(longest + others, (options.max_sequences + _SNAPSHOTS) * window + steps)
 
 
+def _divide(
+    budget: int, block_bytes: tuple[int, int], wanted: tuple[int, int], served: int
+) -> tuple[int, int]:
+    """Blocks as in `wanted`, in proportion; where memory is short, first a window for each of the sequences
+    (`served` blocks) that half of it can pay for. A group without layers costs nothing."""
+    window = int(wanted[1] * budget / max(1, _cost(wanted, block_bytes)))
+    window = max(window, min(served, budget // 2 // max(1, block_bytes[1])))
+    if block_bytes[0] == 0:
+        return wanted[0], window
+    return (budget - window * block_bytes[1]) // block_bytes[0], window
+
+
 def _cost(blocks: tuple[int, int], block_bytes: tuple[int, int]) -> int:
     return blocks[0] * block_bytes[0] + blocks[1] * block_bytes[1]
 
 
-def _budget(options: EngineOptions, wanted: int, available: int) -> int:
+def _budget(options: EngineOptions, needed: int, wanted: int, available: int) -> int:
+    """Bytes to spend: what was given, else a share of what is available, or more if nothing runs with it."""
     if options.kv_bytes is None:
-        # A context asked for by name may take more than its share, as long as there is memory.
-        return available if options.max_context is not None else int(available * _SHARE_OF_AVAILABLE)
+        return min(wanted, max(int(available * _SHARE_OF_AVAILABLE), min(needed, available)))
     if options.kv_bytes > available:
         raise _too_little(options, options.kv_bytes, available, available)
     return options.kv_bytes

@@ -51,7 +51,10 @@ def test_a_context_memory_cannot_hold_is_refused_with_both_numbers():
 
 
 def test_a_context_asked_for_may_take_more_than_the_usual_share():
-    assert plan(4 * GIB, max_context=131_072).context_length == 131_072
+    tight = plan(int(3.1 * GIB), max_context=131_072)
+    assert (tight.full_blocks, tight.context_length) == (2048, 131_072)
+    assert 3 <= tight.window_blocks < 100
+    assert tight.size_bytes <= 3.1 * GIB
 
 
 def test_over_the_models_limit_is_refused_with_both_numbers():
@@ -93,3 +96,19 @@ def test_impossible_options_are_refused(options):
     with pytest.raises(InputError) as caught:
         EngineOptions(**options)
     assert caught.value.limit is not None
+
+
+def test_where_memory_is_short_every_sequence_gets_a_window_first():
+    short = plan(GIB, kv_bytes=100 * MIB)
+    assert short.window_blocks == 8 * 3
+    assert short.size_bytes <= 100 * MIB
+    tiny = plan(GIB, kv_bytes=20 * MIB)
+    assert (tiny.full_blocks, tiny.window_blocks) == (7, 6)
+
+
+@pytest.mark.parametrize(("full_bytes", "window_bytes"), [(0, 1 << 20), (1 << 20, 0)])
+def test_a_model_with_one_kind_of_layers_only(full_bytes, window_bytes):
+    shape = SHAPE_20B | {"full_bytes": full_bytes, "window_bytes": window_bytes}
+    made = plan_pools(EngineOptions(), **shape, available_bytes=64 * GIB)
+    assert made.context_length == 131_072
+    assert made.window_blocks >= 8 * 3
