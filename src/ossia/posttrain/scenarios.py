@@ -84,9 +84,9 @@ class Author:
         """Which tools are declared, before anything is said."""
         rng = self.rng
         if self.kind == "tool":
-            count = rng.choices((1, 2, 3, 4, 5), weights=(35, 25, 18, 12, 10))[0]
+            count = rng.choices((1, 2, 3, 4, 5), weights=(42, 27, 16, 9, 6))[0]
         else:
-            count = rng.choices((0, 1, 2, 3), weights=(50, 22, 16, 12))[0]
+            count = rng.choices((0, 1, 2, 3), weights=(58, 22, 13, 7))[0]
         while len(self.tools) < count:
             found = invent(rng, held_out=self.held_out)
             known = {tool.action.about for tool in self.tools} | {tool.spec.name for tool in self.tools}
@@ -94,7 +94,7 @@ class Author:
                 self.tools.append(found)
             elif self.held_out and rng.random() < 0.3:
                 break
-        chance = {"sum": 1.0, "tool": 0.35, "talk": 0.45, "persona": 0.4, "refuse": 0.3}[self.kind]
+        chance = {"sum": 1.0, "tool": 0.3, "talk": 0.4, "persona": 0.4, "refuse": 0.3}[self.kind]
         self.has_calculator = rng.random() < chance
         if self.kind in ("talk", "persona") and rng.random() < 0.3:
             self.tools, self.has_calculator = [], False
@@ -210,7 +210,7 @@ def invent_example(index: int, talks: Sequence[Talk], *, seed: int = 1, held_out
     author.choose_tools()
     author.open()
     before: Sum | None = None
-    history = rng.choices((0, 1, 2), weights=(68, 24, 8))[0]
+    history = rng.choices((0, 1, 2), weights=(80, 15, 5))[0]
     for _ in range(history):
         before = author.turn(rng.choice(_possible(author)), before)
     if kind == "sum" and history and before is None and rng.random() < 0.5:
