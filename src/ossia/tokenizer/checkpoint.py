@@ -14,7 +14,7 @@ import tokenizers
 from ossia.errors import CheckpointError
 from ossia.tokenizer.base import Markers, Tokenizer
 from ossia.tokenizer.o200k import load_o200k_harmony
-from ossia.tokenizer.pieces import PieceTable, Utf8Stream, well_formed
+from ossia.tokenizer.pieces import REPLACEMENT, PieceTable, Utf8Stream, well_formed
 from ossia.tokenizer.vocabulary import TOKENS
 
 _MARKER_NAMES = {
@@ -43,7 +43,9 @@ class CheckpointTokenizer:
         except Exception as cause:  # tokenizers raises a bare Exception for whatever it cannot read
             raise _unusable(f"tokenizer.json cannot be read: {cause}") from cause
         self._bpe.encode_special_tokens = True
-        self._table = PieceTable(_pieces(self._bpe, spec))
+        pieces = _pieces(self._bpe, spec)
+        self._table = PieceTable(pieces)
+        self._lacking = bytes(set(range(256)) - {piece[0] for piece in pieces if len(piece) == 1})
         self._check_text_stays_text()
 
     @property
@@ -63,8 +65,12 @@ class CheckpointTokenizer:
         return dict(self._special)
 
     def encode(self, text: str) -> list[int]:
-        """Ids of `text` as ordinary text; lone surrogates are read as U+FFFD."""
-        return self._bpe.encode(well_formed(text), add_special_tokens=False).ids
+        """Ids of `text` as ordinary text.
+
+        Lone surrogates are read as U+FFFD, and so are characters that the vocabulary has no bytes for (the
+        pocket model's lacks six control characters and planes 4 to 11, which are unassigned).
+        """
+        return self._bpe.encode(self._sayable(well_formed(text)), add_special_tokens=False).ids
 
     def decode(self, ids: Iterable[int]) -> str:
         return self._table.decode(ids)
@@ -74,6 +80,14 @@ class CheckpointTokenizer:
 
     def stream(self) -> Utf8Stream:
         return self._table.stream()
+
+    def _sayable(self, text: str) -> str:
+        """`text` with U+FFFD for what the vocabulary lacks; without this, its bytes would vanish."""
+        data = text.encode()
+        if len(data.translate(None, self._lacking)) == len(data):
+            return text
+        lacking = frozenset(self._lacking)
+        return "".join([c if lacking.isdisjoint(c.encode()) else REPLACEMENT for c in text])
 
     def _check_text_stays_text(self) -> None:
         for text in self._special:

@@ -96,6 +96,16 @@ def test_lone_surrogates_become_the_replacement_character() -> None:
     assert TOK.encode("a\ud800b") == TOK.encode("a\ufffdb")
 
 
+def test_characters_the_vocabulary_has_no_bytes_for_become_the_replacement_character() -> None:
+    spec = spec_with()
+    for byte, character in ((0x04, "\u0104"), (0xF1, "\u00f1")):
+        assert _byte_of_character()[character] == byte
+        del spec["model"]["vocab"][character]
+    tok = CheckpointTokenizer("x", spec)
+    assert tok.encode("a\x04b") == TOK.encode("a\ufffdb")
+    assert tok.decode(tok.encode("a\U00040000b\x05")) == "a\ufffdb\x05"
+
+
 def test_ids_outside_the_vocabulary_decode_to_the_replacement_character() -> None:
     assert TOK.decode([-1, 272, 10**30]) == "\ufffd" * 3
 
