@@ -37,7 +37,7 @@ __all__ = ["Chat", "Model", "ModelCard", "Reply"]
 
 AnyTool = Tool | Callable[..., Any]
 _NO_LIMITS = Limits()
-_SET_BY_THE_LOOP = {"max_tokens", "stop_ids", "boundary_ids", "mask"}
+_NOT_OF_A_CHAT = {"max_tokens", "stop_ids", "boundary_ids", "mask", "logprobs"}  # set elsewhere, or unseen
 
 
 class Model:
@@ -368,7 +368,7 @@ def _as_tool(given: AnyTool) -> Tool:
 
 
 def _sampling(options: dict[str, Any]) -> SamplingParams:
-    known = {f.name for f in fields(SamplingParams)} - _SET_BY_THE_LOOP
+    known = {f.name for f in fields(SamplingParams)} - _NOT_OF_A_CHAT
     if unknown := sorted(options.keys() - known):
         raise InputError(
             f"unknown option {unknown[0]!r}",

@@ -103,7 +103,7 @@ class Translator:
         self._calls_before = calls_before
         self._started: MessageStarted | None = None
         self._kind: Kind = "text"
-        self._text = ""  # of the final under way, as shown
+        self._shown: list[str] = []  # of the final under way
         self._call_id = ""
         self._cut_off = False
         self.messages: list[Message] = []
@@ -181,14 +181,15 @@ class Translator:
                 return self._show(self._stop_strings.feed(text))
 
     def _show(self, text: str) -> list[Event]:
-        self._text += text
+        self._shown.append(text)
         events: list[Event] = [TextDelta(text)] if text else []
         if self.stop_string is None:
             return events
         assert self._started is not None, "text belongs to a message"
         self.over = self._cut_off = True
         kind = self._started.content_type
-        return [*events, *self._add(Message("assistant", self._text, channel="final", content_type=kind))]
+        shown = "".join(self._shown)
+        return [*events, *self._add(Message("assistant", shown, channel="final", content_type=kind))]
 
     def _end(self, message: Message, *, complete: bool) -> list[Event]:
         self._started = None
@@ -198,7 +199,7 @@ class Translator:
         events: list[Event] = []
         if kind == "text":
             events = self._show(self._stop_strings.flush())
-            self._text = ""
+            self._shown.clear()
             self.over = message.channel == "final"  # after stray text the answer may still come
         return [*events, *self._add(_mended(message, kind))]
 
