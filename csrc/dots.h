@@ -217,7 +217,8 @@ OSSIA_INLINE Classes step(const int8_t* const* w, const float* const* s, const S
 
 // ---- gemm panel: 16 rows; a block is 8 vectors of 4 elements of every row ----
 
-constexpr int kPanel = 16, kPanelCols = 6;
+constexpr int kPanel = 16, kPanelCols = 12;
+constexpr int kTogether = 2;  // activation rows whose sums run side by side, to hide the latency of vpdpbusd
 using PanelSum = __m512;
 
 // 16 bytes of each row to 4 vectors: 32 bits of row r in lane r.
@@ -279,40 +280,48 @@ OSSIA_INLINE void panel_scales(const float* const* rows, int64_t b, int64_t have
   }
 }
 
-// The blocks of one class of P panels (`size` bytes each) times C rows; sums[p][c] are 16 partial sums.
+// The blocks of one class of P interleaved panels times C rows; sums[p][c] are 16 partial sums.
 template <int P, int C, bool kMxfp4>
-OSSIA_INLINE void panel_class(const uint8_t* w, const float* ws, int64_t size, int64_t scales, const PanelRow* x,
-                              int64_t cls, int64_t blocks, PanelSum (*sums)[C]) {
+OSSIA_INLINE void panel_class(const uint8_t* w, const float* ws, const PanelRow* x, int64_t cls, int64_t blocks,
+                              PanelSum (*out)[C]) {
   const int32_t* q[C];
   const BlockFacts* facts[C];
+  PanelSum sums[P][C];
   for (int c = 0; c < C; c++) {
     q[c] = x[c].q;
     facts[c] = x[c].facts;
     for (int p = 0; p < P; p++) sums[p][c] = _mm512_setzero_ps();
   }
-  for (int64_t b = cls; b < blocks; b += 4, w += 512, ws += 16) {
-    __m512i v[P][8];
-#pragma GCC unroll 2
-    for (int p = 0; p < P; p++)
+  for (int64_t b = cls; b < blocks; b += 4, w += P * 512, ws += P * 16) {
 #pragma GCC unroll 8
-      for (int i = 0; i < 8; i++) v[p][i] = _mm512_load_si512(w + p * size + 64 * i);
-#pragma GCC unroll 12
-    for (int c = 0; c < C; c++) {
-      __m512i dot[P];
-#pragma GCC unroll 2
-      for (int p = 0; p < P; p++) dot[p] = _mm512_set1_epi32(facts[c][b].excess);
+    for (int first = 0; first < C; first += kTogether) {
+      const uint8_t* v = w;
+      __asm__("" : "+r"(v));  // read the weights again: better a load than a spill
+      __m512i dot[P][kTogether];
+#pragma GCC unroll 8
+      for (int g = 0; g < kTogether && first + g < C; g++)
+        for (int p = 0; p < P; p++) dot[p][g] = _mm512_set1_epi32(facts[first + g][b].excess);
 #pragma GCC unroll 8
       for (int i = 0; i < 8; i++) {
-        const __m512i four = _mm512_set1_epi32(q[c][8 * b + i]);
-#pragma GCC unroll 2
-        for (int p = 0; p < P; p++) dot[p] = _mm512_dpbusd_epi32(dot[p], v[p][i], four);
+        __m512i four[P];
+        for (int p = 0; p < P; p++) four[p] = _mm512_load_si512(v + p * 512 + 64 * i);
+#pragma GCC unroll 8
+        for (int g = 0; g < kTogether && first + g < C; g++) {
+          const __m512i x4 = _mm512_set1_epi32(q[first + g][8 * b + i]);
+          for (int p = 0; p < P; p++) dot[p][g] = _mm512_dpbusd_epi32(dot[p][g], four[p], x4);
+        }
       }
-      const __m512 xs = _mm512_set1_ps(facts[c][b].scale);
-#pragma GCC unroll 2
-      for (int p = 0; p < P; p++)
-        sums[p][c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[p]), _mm512_mul_ps(xs, _mm512_load_ps(ws + p * scales)), sums[p][c]);
+#pragma GCC unroll 8
+      for (int g = 0; g < kTogether && first + g < C; g++) {
+        const __m512 xs = _mm512_set1_ps(facts[first + g][b].scale);
+        for (int p = 0; p < P; p++)
+          sums[p][first + g] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[p][g]), _mm512_mul_ps(xs, _mm512_load_ps(ws + p * 16)),
+                                               sums[p][first + g]);
+      }
     }
   }
+  for (int p = 0; p < P; p++)
+    for (int c = 0; c < C; c++) out[p][c] = sums[p][c];
 }
 OSSIA_INLINE PanelSum add_sums(PanelSum a, PanelSum b) { return _mm512_add_ps(a, b); }
 OSSIA_INLINE void store_sums(float* out, PanelSum a, int64_t rows) {
@@ -464,9 +473,9 @@ OSSIA_INLINE void panel_scales(const float* const* rows, int64_t b, int64_t have
 }
 
 template <int P, int C, bool kMxfp4>
-OSSIA_INLINE void panel_class(const uint8_t* w, const float* ws, int64_t, int64_t, const PanelRow* x, int64_t cls,
-                              int64_t blocks, PanelSum (*all)[C]) {
-  PanelSum* sums = all[0];
+OSSIA_INLINE void panel_class(const uint8_t* w, const float* ws, const PanelRow* x, int64_t cls, int64_t blocks,
+                              PanelSum (*out)[C]) {
+  PanelSum sums[C];
   const __m256i ones = _mm256_set1_epi16(1);
   for (int c = 0; c < C; c++) sums[c] = _mm256_setzero_ps();
   for (int64_t b = cls; b < blocks; b += 4, w += 256, ws += 8) {
@@ -491,6 +500,7 @@ OSSIA_INLINE void panel_class(const uint8_t* w, const float* ws, int64_t, int64_
     for (int c = 0; c < C; c++)
       sums[c] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[c]), _mm256_mul_ps(s, _mm256_set1_ps(x[c].facts[b].scale)), sums[c]);
   }
+  for (int c = 0; c < C; c++) out[0][c] = sums[c];
 }
 OSSIA_INLINE PanelSum add_sums(PanelSum a, PanelSum b) { return _mm256_add_ps(a, b); }
 OSSIA_INLINE void store_sums(float* out, PanelSum a, int64_t rows) {
@@ -554,15 +564,15 @@ struct ClassStarts {
   }
 };
 
-// P panels from `panel`, blocks ordered by class, times C activation rows.
+// P interleaved panels, blocks ordered by class, times C activation rows.
 template <int P, int C, bool kMxfp4>
 static void panel_tile(const uint8_t* panel, const float* ws, const PanelRow* x, int64_t blocks, int64_t rows, float* out,
                        int64_t stride) {
   const ClassStarts starts(blocks);
   PanelSum part[4][P][C];
   for (int cls = 0; cls < 4; cls++)
-    panel_class<P, C, kMxfp4>(panel + starts.at[cls] * 32 * kPanel, ws + starts.at[cls] * kPanel, blocks * 32 * kPanel,
-                              blocks * kPanel, x, cls, blocks, part[cls]);
+    panel_class<P, C, kMxfp4>(panel + starts.at[cls] * P * 32 * kPanel, ws + starts.at[cls] * P * kPanel, x, cls, blocks,
+                              part[cls]);
   for (int p = 0; p < P && p * kPanel < rows; p++) {
     const int64_t here = rows - p * kPanel < kPanel ? rows - p * kPanel : kPanel;
     for (int c = 0; c < C; c++) {
@@ -578,13 +588,14 @@ static void panel_all(const uint8_t* panel, const float* ws, const PanelRow* x, 
   int64_t i = 0;
   for (; i + kPanelCols <= count; i += kPanelCols)
     panel_tile<P, kPanelCols, kMxfp4>(panel, ws, x + i, blocks, rows, out + i * stride, stride);
+  for (; i + 4 <= count; i += 4) panel_tile<P, 4, kMxfp4>(panel, ws, x + i, blocks, rows, out + i * stride, stride);
   for (; i + 2 <= count; i += 2) panel_tile<P, 2, kMxfp4>(panel, ws, x + i, blocks, rows, out + i * stride, stride);
   for (; i < count; i++) panel_tile<P, 1, kMxfp4>(panel, ws, x + i, blocks, rows, out + i * stride, stride);
 }
 
-// Weight rows [first, first + kPanel) of the slab, the last one repeated past its end.
+// Weight rows [first, first + kPanel) of the slab, the last one repeated past its end, as one of `panels` interleaved.
 template <bool kMxfp4>
-static void unpack_panel(const Slab& w, int64_t first, uint8_t* out, float* scales) {
+static void unpack_panel(const Slab& w, int64_t first, int64_t panels, uint8_t* out, float* scales) {
   using S = std::conditional_t<kMxfp4, uint8_t, float>;
   const int64_t blocks = w.blocks(), block_bytes = kMxfp4 ? 16 : 32;
   const ClassStarts starts(blocks);
@@ -604,7 +615,7 @@ static void unpack_panel(const Slab& w, int64_t first, uint8_t* out, float* scal
     }
     float* to[4];
     for (int64_t i = 0; i < have; i++) {
-      const int64_t place = (starts.at[i] + b / 4) * kPanel;
+      const int64_t place = (starts.at[i] + b / 4) * panels * kPanel;
       to[i] = scales + place;
       if (kMxfp4) unpack_mxfp4(rows, b + i, out + place * 32);
       else unpack_q8(rows, b + i, out + place * 32);
@@ -621,9 +632,10 @@ static void gemm(const Slab& w, const Picked& x, float* out, int64_t stride, Scr
   float* scales = reinterpret_cast<float*>(panel + kPanels * blocks * kPanel * 32);
   for (int64_t r = 0; r < w.rows; r += kPanels * kPanel) {
     const int64_t rows = w.rows - r < kPanels * kPanel ? w.rows - r : kPanels * kPanel;
-    for (int64_t p = 0; p * kPanel < rows; p++)
-      unpack_panel<kMxfp4>(w, r + p * kPanel, panel + p * blocks * kPanel * 32, scales + p * blocks * kPanel);
-    if (rows <= kPanel) panel_all<1, kMxfp4>(panel, scales, rows_of_x, x.count, blocks, rows, out + r, stride);
+    const int64_t panels = (rows + kPanel - 1) / kPanel;
+    for (int64_t p = 0; p < panels; p++)
+      unpack_panel<kMxfp4>(w, r + p * kPanel, panels, panel + p * 32 * kPanel, scales + p * kPanel);
+    if (panels == 1) panel_all<1, kMxfp4>(panel, scales, rows_of_x, x.count, blocks, rows, out + r, stride);
     else panel_all<kPanels, kMxfp4>(panel, scales, rows_of_x, x.count, blocks, rows, out + r, stride);
   }
 }
