@@ -191,11 +191,9 @@ class M(Enum):
         "context {used}/{limit} ({percent} %)",
         "{tokens}토큰 · {rate:.1f}토큰/초 · 첫 토큰 {first:.1f}초 · 문맥 {used}/{limit} ({percent} %)",
     )
-    TOOLBAR = Text(
-        "{model} · {effort} · {rate} · context {used}/{limit} ({percent} %) · tools: {tools} · "
-        "reasoning {shown}",
-        "{model} · 생각 {effort} · {rate} · 문맥 {used}/{limit} ({percent} %) · 도구: {tools} · 생각 {shown}",
-    )
+    BAR_CONTEXT = Text("context {used}/{limit} ({percent} %)", "문맥 {used}/{limit} ({percent} %)")
+    BAR_TOOLS = Text("tools: {tools}", "도구: {tools}")
+    BAR_REASONING = Text("reasoning {shown}", "생각 과정 {shown}")
     RATE = Text("{rate:.1f} tok/s", "{rate:.1f}토큰/초")
     SHOWN = Text("shown", "펼침")
     FOLDED = Text("folded", "접음")

@@ -35,15 +35,35 @@ class TypeAhead:
 
 
 @contextmanager
-def listening(stream: IO[Any], typed: TypeAhead) -> Generator[None]:
-    """Read `stream`, a terminal, key by key and without echo meanwhile; Ctrl-C still interrupts."""
+def key_by_key(stream: IO[Any]) -> Generator[None]:
+    """Let `stream`, where it is a terminal, hand over keys one by one without echo; restore it at the end.
+
+    Ctrl-C stays a signal. What is typed between two prompts thus waits, as it was typed, for the next one.
+    """
+    if not stream.isatty():
+        yield
+        return
     descriptor = stream.fileno()
     before = termios.tcgetattr(descriptor)
-    loop = asyncio.get_running_loop()
     tty.setcbreak(descriptor, termios.TCSADRAIN)
+    attributes = termios.tcgetattr(descriptor)
+    attributes[0] &= ~termios.ICRNL  # Enter stays Enter for the prompt that reads it later
+    termios.tcsetattr(descriptor, termios.TCSADRAIN, attributes)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+@contextmanager
+def listening(stream: IO[Any], typed: TypeAhead) -> Generator[None]:
+    """Hand what is typed on `stream`, where it is a terminal, to `typed` while the block runs."""
+    if not stream.isatty():
+        yield
+        return
+    descriptor, loop = stream.fileno(), asyncio.get_running_loop()
     loop.add_reader(descriptor, lambda: typed.feed(os.read(descriptor, 4096)))
     try:
         yield
     finally:
         loop.remove_reader(descriptor)
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

@@ -18,7 +18,7 @@ _STYLE = Style.from_dict({"bottom-toolbar": "noreverse fg:ansibrightblack", "pro
 class Prompt:
     """One line editor for the whole chat; `ask` returns what was typed.
 
-    `ask` raises KeyboardInterrupt on Ctrl-C and EOFError on Ctrl-D in an empty line.
+    `ask` raises KeyboardInterrupt on Ctrl-C and EOFError on Ctrl-D, both in an empty line.
     """
 
     def __init__(
@@ -47,8 +47,13 @@ class Prompt:
         )
 
     async def ask(self, typed: str = "") -> str:
-        """Let the user edit a line that begins as `typed`; returns it on Enter."""
-        return await self._session.prompt_async(default=typed)
+        """Let the user edit a line that begins as `typed`; return it on Enter, "" where Ctrl-C cleared it."""
+        try:
+            return await self._session.prompt_async(default=typed, handle_sigint=False)
+        except KeyboardInterrupt:
+            if self._session.default_buffer.text:
+                return ""
+            raise
 
 
 def _bindings(on_toggle: Callable[[], None]) -> KeyBindings:
@@ -66,7 +71,6 @@ def _bindings(on_toggle: Callable[[], None]) -> KeyBindings:
 
     keys.add("enter")(send)
     keys.add("escape", "enter")(new_line)
-    keys.add("c-j")(new_line)
     keys.add("c-t")(toggle)
     return keys
 

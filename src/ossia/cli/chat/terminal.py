@@ -8,6 +8,7 @@ from collections.abc import Generator
 
 from prompt_toolkit.input import Input
 from prompt_toolkit.output import Output
+from rich.cells import cell_len
 
 from ossia import __version__
 from ossia.agent import events
@@ -15,12 +16,13 @@ from ossia.cli.answer.opening import english_only_note
 from ossia.cli.app import App
 from ossia.cli.chat import slash
 from ossia.cli.chat.history import open_history
-from ossia.cli.chat.keys import TypeAhead, listening
+from ossia.cli.chat.keys import TypeAhead, key_by_key, listening
 from ossia.cli.chat.prompt import Prompt
 from ossia.cli.chat.talk import Talk
 from ossia.cli.chat.view import View
 from ossia.cli.failures import describe
 from ossia.cli.messages import M
+from ossia.cli.screen import visible
 from ossia.errors import OssiaError
 
 _TICK_S = 0.1
@@ -40,6 +42,7 @@ class TerminalChat:
         self._app = app
         self._view = view or View(app)
         self._typed = TypeAhead(self._view.toggle)
+        self._work: asyncio.Future[None] | None = None  # the answer under way
         self._noted = False  # whether the note about languages was given
 
     async def converse(self, terminal_in: Input | None = None, terminal_out: Output | None = None) -> int:
@@ -53,13 +56,33 @@ class TerminalChat:
             terminal_out=terminal_out,
         )
         self._header()
+        with key_by_key(sys.stdin), self._obeying_ctrl_c():
+            await self._talk_until_left(prompt)
+        return 0
+
+    async def _talk_until_left(self, prompt: Prompt) -> None:
         while (text := await self._next(prompt)) is not None:
             if slash.is_command(text):
                 if self._obey(text):
                     break
             elif text.strip():
                 await self._answer(text)
-        return 0
+            if text.strip():
+                self._view.space()
+
+    @contextlib.contextmanager
+    def _obeying_ctrl_c(self) -> Generator[None]:
+        """Let Ctrl-C stop the answer under way, and nothing else; the prompt reads it as a key."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, self._stop)
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
+
+    def _stop(self) -> None:
+        if self._work is not None:
+            self._work.cancel()
 
     async def _next(self, prompt: Prompt) -> str | None:
         """Return what the user typed; None when they leave."""
@@ -97,9 +120,8 @@ class TerminalChat:
         self._view.begin()
         work = asyncio.ensure_future(self._consume(text))
         ticking = asyncio.ensure_future(self._tick())
-        with _interrupting(work), contextlib.ExitStack() as stack:
-            if sys.stdin.isatty():
-                stack.enter_context(listening(sys.stdin, self._typed))
+        self._work = work
+        with listening(sys.stdin, self._typed):
             try:
                 await work
             except asyncio.CancelledError:
@@ -109,6 +131,7 @@ class TerminalChat:
                 self._view.finish()
                 self._view.notice(describe(error, self._app))
             finally:
+                self._work = None
                 ticking.cancel()
 
     async def _consume(self, text: str) -> None:
@@ -122,6 +145,8 @@ class TerminalChat:
         self._view.finish()
         if event.reason in _CUTS:
             self._view.notice(self._app.say(_CUTS[event.reason]))
+        elif not self._view.answered:
+            self._view.notice(self._app.say(M.NO_ANSWER))
         self._view.quiet(self._status(event.usage))
 
     async def _tick(self) -> None:
@@ -139,6 +164,7 @@ class TerminalChat:
         name, numerics = self._talk.model.card.name, self._app.settings.numerics
         self._view.quiet(f"ossia {__version__} · {name} · {numerics}{place}")
         self._view.quiet(self._app.say(M.HEADER_HINT))
+        self._view.space()
 
     def _status(self, usage: events.Usage) -> str:
         used, limit, percent = self._talk.context()
@@ -153,19 +179,25 @@ class TerminalChat:
         )
 
     def _toolbar(self) -> str:
-        used, limit, percent = self._talk.context()
-        usage = self._talk.usage
-        return " " + self._app.say(
-            M.TOOLBAR,
-            model=self._talk.model.card.name,
-            effort=self._talk.effort,
-            rate=self._app.say(M.RATE, rate=rate(usage) if usage else 0.0),
-            used=used,
-            limit=limit,
-            percent=percent,
-            tools=", ".join(self._talk.tools) or self._app.say(M.NONE),
-            shown=self._shown(),
-        )
+        """The status line: as many of its parts as fit, the most wanted first."""
+        say, talk = self._app.say, self._talk
+        used, limit, percent = talk.context()
+        tools = ", ".join(talk.tools) or say(M.NONE)
+        parts = [
+            talk.model.card.name,
+            talk.effort,
+            *([say(M.RATE, rate=rate(talk.usage))] if talk.usage else []),
+            say(M.BAR_CONTEXT, used=used, limit=limit, percent=percent),
+            say(M.BAR_TOOLS, tools=tools),
+            say(M.BAR_REASONING, shown=self._shown()),
+        ]
+        line = ""
+        for part in parts:
+            longer = f"{line} · {part}" if line else f" {part}"
+            if cell_len(longer) >= self._view.console.width:
+                break
+            line = longer
+        return visible(line)
 
     def _shown(self) -> str:
         return self._app.say(M.FOLDED if self._view.folded else M.SHOWN)
@@ -175,14 +207,3 @@ def rate(usage: events.Usage) -> float:
     """Tokens per second after the first one: reading the prompt is another speed."""
     seconds = usage.seconds - (usage.first_token_s or 0.0)
     return (usage.output_tokens - 1) / seconds if seconds > 0 and usage.output_tokens > 1 else 0.0
-
-
-@contextlib.contextmanager
-def _interrupting(work: asyncio.Future[None]) -> Generator[None]:
-    """Let Ctrl-C cancel `work` instead of ending the program."""
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGINT, work.cancel)
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)

@@ -49,6 +49,7 @@ class View:
         self._thought = ""
         self._printed_thought = 0  # characters of the current reasoning already on the screen
         self._style = _PLAIN
+        self.answered = False  # whether some of the final answer has come
 
     def feed(self, event: events.Event) -> None:
         """Show one event."""
@@ -58,6 +59,7 @@ class View:
             case events.PreambleDelta(text=text):
                 self._stream("preamble", text, _PLAIN)
             case events.TextDelta(text=text):
+                self.answered = True
                 self._stream("text", text, _PLAIN)
             case events.CallStarted(call_id=call_id, name=name):
                 self._stream(f"call {call_id}", f"→ {short_name(name)} ", _CALL)
@@ -67,7 +69,7 @@ class View:
                 self._newline()
             case events.ResultReady(text=text, is_error=is_error):
                 self._enter("result")
-                self._line(_cut(text), _BAD if is_error else _CALL, "← ")
+                self._line("← " + _cut(text).replace("\n", "\n  "), _BAD if is_error else _CALL)
             case events.MessageDone():
                 self._end_thought()
             case _:
@@ -106,6 +108,11 @@ class View:
         """Print a dim line: the status under an answer, the header."""
         self._newline()
         self._line(text, _DIM)
+
+    def space(self) -> None:
+        """Print an empty line."""
+        self._newline()
+        self._print("\n", _PLAIN)
 
     def show_reasoning(self) -> None:
         """Print the last reasoning in full."""
@@ -168,9 +175,9 @@ class View:
         if not self._wrapper.at_line_start:
             self._print(self._wrapper.feed("\n"), _PLAIN)
 
-    def _line(self, text: str, style: Style, lead: str = "") -> None:
-        self._clear_waiting()
-        self._print(lead + visible(text).replace("\n", "\n  ") + "\n", style)
+    def _line(self, text: str, style: Style) -> None:
+        lines = Wrapper(self.console.width)
+        self._print(lines.feed(visible(text) + "\n"), style)
 
     def _print(self, text: str, style: Style) -> None:
         if text:
