@@ -37,7 +37,7 @@ check: $(VENV)/.dev ## format, lint, types, floors, vocabulary hash
 	@$(BIN)/ruff check src tests bench
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/python -m ossia.tokenizer.vocabulary
+	@$(BIN)/python src/ossia/tokenizer/vocabulary.py
 
 format: $(VENV)/.dev ## rewrite sources in the house's format
 	@$(BIN)/ruff format src tests bench
