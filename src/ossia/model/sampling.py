@@ -203,24 +203,46 @@ def _adjust(
 
 
 def _draw(x: NDArray[np.float32], best: int, params: SamplingParams, key: int) -> int:
-    # Tiny temperatures: subtract first, so that nothing but -inf can overflow.
-    with np.errstate(over="ignore"):
+    z = _scaled(x, best, params)
+    if params.top_p == 1 and not 0 < params.top_k < z.size:
+        return draw(key, z)
+    ids, p = _shortlist(z, params)
+    return draw_among(key, ids, p)
+
+
+def candidates(
+    logits: NDArray[np.float32], params: SamplingParams, history: TokenHistory = _NO_HISTORY
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """What `sample` draws from at a temperature above 0: ids, likeliest first, and probabilities."""
+    x = _adjust(logits, params, history)
+    ids, p = _shortlist(_scaled(x, int(x.argmax()), params), params)
+    return ids, p / p.sum()
+
+
+def _scaled(x: NDArray[np.float32], best: int, params: SamplingParams) -> NDArray[np.float32]:
+    """Logits over the temperature, 0 at the largest and -inf below min_p."""
+    with np.errstate(over="ignore"):  # tiny temperatures: only towards -inf, since x - max comes first
         z = (x - x[best]) / np.float32(max(params.temperature, 1e-30))
     if params.min_p > 0:
         z[z < np.float32(math.log(params.min_p))] = -np.inf
+    return z
+
+
+def _shortlist(
+    z: NDArray[np.float32], params: SamplingParams
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Ids that top_k and top_p leave, likeliest first, with weights (not summing to 1)."""
     if 0 < params.top_k < z.size:
         ids = _largest(z, params.top_k)
         needed = params.top_p * float(np.exp(z[ids]).sum(dtype=np.float64))
-    elif params.top_p < 1:
+    else:
         needed = params.top_p * float(np.exp(z).sum(dtype=np.float64))
         ids = _down_to_mass(z, needed)
-    else:
-        return draw(key, z)
     p = np.exp(z[ids]).astype(np.float64)
     if params.top_p < 1:
         p = p[: int(np.searchsorted(np.cumsum(p), needed)) + 1]
     p = p[p > 0]  # sorted, so these are the first
-    return draw_among(key, ids[: p.size], p)
+    return ids[: p.size], p
 
 
 def _largest(x: NDArray[np.float32], k: int) -> NDArray[np.int64]:
