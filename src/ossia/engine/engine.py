@@ -141,9 +141,12 @@ class Engine:
         """
         if len(prompt_ids) == 0:
             raise InputError("the prompt is empty", value=0, limit=1, remedy="Give at least one token.")
-        ids = np.asarray(prompt_ids)
+        try:
+            ids = np.asarray(prompt_ids)
+        except ValueError:  # lists of different lengths in a list
+            ids = np.empty(0)
         if ids.ndim != 1 or ids.dtype.kind not in "iu":
-            raise InputError("a prompt is a list of token ids", value=ids.dtype.name, limit="integers")
+            raise InputError("a prompt is a flat list of token ids", value=ids.dtype.name, limit="integers")
         if (wrong := ids[(ids < 0) | (ids >= self.vocab_size)]).size:
             raise InputError(
                 f"token id {wrong[0]} is not in the vocabulary of {self.vocab_size:,}",

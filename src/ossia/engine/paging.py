@@ -4,7 +4,11 @@ Full layers keep every block of a sequence; sliding layers only those the window
 are indexed by the block's place in the sequence. This file does not decide who runs (`scheduler`).
 """
 
+from collections.abc import Sequence as Row
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ossia.engine.block_pool import BlockPool
 from ossia.engine.prefix_cache import PrefixCache, Snapshot, first_visible
@@ -74,6 +78,22 @@ class Paging:
         sequence.num_computed = snapshot.position
         return snapshot.position
 
+    def worth_waiting(self, sequence: Sequence, running: Row[Sequence]) -> bool:
+        """Whether somebody in `running` is about to compute, and keep, at least a block more of this
+        sequence's beginning than is cached."""
+        if not self._keeps:
+            return False
+        known = sequence.token_ids[: sequence.num_tokens - 1]
+        coming = 0
+        for other in running:
+            if other.num_computed < other.num_prompt:
+                alike = _common_prefix(known, other.token_ids[: other.num_prompt])
+                coming = max([coming, *self._snapshots_due(other, other.num_computed, alike)])
+        if coming < BLOCK:
+            return False
+        cached = self.cache.find(sequence.token_ids[: sequence.num_tokens])
+        return coming >= BLOCK + (cached.position if cached is not None else 0)
+
     def reserve(self, sequence: Sequence, want: int) -> int:
         """Take blocks for up to `want` more tokens; returns for how many there is room."""
         end = sequence.num_computed + want
@@ -96,7 +116,7 @@ class Paging:
         start = sequence.num_computed
         sequence.num_computed += count
         if self._keeps:
-            for position in self._snapshots_due(sequence, start):
+            for position in self._snapshots_due(sequence, start, sequence.num_computed):
                 self.cache.keep(sequence, position)
         visible = first_visible(sequence.num_computed, self._sliding_window) // BLOCK
         for i in range(sequence.window_start, min(visible, sequence.num_blocks)):
@@ -166,11 +186,10 @@ class Paging:
             block = pool.allocate()
         return block
 
-    def _snapshots_due(self, sequence: Sequence, start: int) -> list[int]:
-        """Positions in (start, num_computed] worth resuming at, ascending."""
-        end, prompt = sequence.num_computed, sequence.num_prompt
-        due = set(range(start // self._snapshot_every + 1, end // self._snapshot_every + 1))
-        due = {n * self._snapshot_every for n in due}
+    def _snapshots_due(self, sequence: Sequence, start: int, end: int) -> list[int]:
+        """Positions in (start, end] worth resuming at, ascending."""
+        every, prompt = self._snapshot_every, sequence.num_prompt
+        due = {n * every for n in range(start // every + 1, end // every + 1)}
         # At the prompt's end the next turn diverges; one token earlier the same prompt can be asked again.
         due |= {n for n in (prompt - 1, prompt) if start < n <= end}
         boundaries = sequence.params.boundary_ids
@@ -178,3 +197,10 @@ class Paging:
             computed = sequence.token_ids[start:end].tolist()
             due |= {start + i + 1 for i, token in enumerate(computed) if token in boundaries}
         return sorted(due)
+
+
+def _common_prefix(a: NDArray[np.int32], b: NDArray[np.int32]) -> int:
+    """Tokens that `a` and `b` begin with alike."""
+    size = min(a.size, b.size)
+    differ = a[:size] != b[:size]
+    return int(differ.argmax()) if differ.any() else size

@@ -2,7 +2,8 @@
 
 One budget of tokens a step is shared by all running sequences, decoding or prefilling: everyone gets a
 token, then what is left is dealt evenly among those that can use more. Waiting sequences enter in the
-order they came. When blocks run out the youngest running sequence gives its own back and waits at the
+order they came, but for those whose beginning somebody is just computing: they wait for it and share it.
+When blocks run out the youngest running sequence gives its own back and waits at the
 front; the oldest is never stopped for another, so somebody always finishes.
 
 How tokens are cut into chunks never changes a result (the numeric contract), so this file is free to
@@ -93,8 +94,11 @@ class Scheduler:
         self._hold = True
 
     def _admit(self) -> None:
-        while self.waiting and len(self.running) < self._max_sequences and not (self._hold and self.running):
-            sequence = self.waiting[0]
+        for sequence in list(self.waiting):
+            if len(self.running) == self._max_sequences or (self._hold and self.running):
+                return
+            if self._paging.worth_waiting(sequence, self.running):
+                continue
             cached = self._paging.resume(sequence)
             # Everyone running should be able to grow by a block, or the newcomer is soon sent back.
             if self.running and not self._paging.has_room(sequence, spare=len(self.running)):
@@ -105,7 +109,8 @@ class Scheduler:
                 sequence.cached_tokens = min(cached, sequence.num_prompt)
                 sequence.admitted = True
             sequence.status = "running"
-            insort(self.running, self.waiting.pop(0), key=_arrival)
+            self.waiting.remove(sequence)
+            insort(self.running, sequence, key=_arrival)
 
     def _reserve(self, sequence: Sequence, want: int) -> int:
         """Blocks for up to `want` tokens, younger sequences giving way; 0 if this one had to."""

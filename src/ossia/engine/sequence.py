@@ -29,9 +29,9 @@ class Sequence:
     params: SamplingParams
     seed: int
     num_prompt: int
-    token_ids: NDArray[np.int32]
-    full_table: NDArray[np.int32]
-    window_table: NDArray[np.int32]
+    token_ids: NDArray[np.int32] = field(repr=False)
+    full_table: NDArray[np.int32] = field(repr=False)
+    window_table: NDArray[np.int32] = field(repr=False)
     num_tokens: int
     history: TokenHistory = field(default_factory=TokenHistory)  # kept where penalties need it
     num_computed: int = 0

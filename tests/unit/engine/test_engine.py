@@ -87,7 +87,9 @@ def test_nothing_to_do_computes_nothing(toy_engine):
     assert toy.batches == []
 
 
-@pytest.mark.parametrize("prompt", [[-1], [97], [3, 1 << 40], [0.5], ["a"], [[1, 2]]])
+@pytest.mark.parametrize(
+    "prompt", [[-1], [97], [3, 1 << 40], [0.5], ["a"], [[1, 2]], [[1], [2, 3]], [1 << 70]]
+)
 def test_prompts_that_are_not_ids_of_the_vocabulary_are_refused(toy_engine, prompt):
     engine, _ = toy_engine()
     with pytest.raises(InputError):
@@ -234,6 +236,23 @@ def test_the_observer_sees_the_logits_of_every_sampled_position(toy_engine):
     assert [int(np.argmax(rows[p])) for p in sorted(rows)] == sequence.output_ids
 
 
+def test_a_preempted_request_goes_on_as_if_nothing_had_happened(toy_engine, toy_reference):
+    engine, _ = toy_engine()
+    params = SamplingParams(max_tokens=30, temperature=0, presence_penalty=0.0)
+    sequence = engine.submit([1, 2, 3], params)
+    other = engine.submit([4], params)
+    engine.preempt(sequence)  # not running yet: nothing
+    for _ in range(5):
+        engine.step()
+    engine.preempt(sequence)
+    assert (sequence.status, sequence.num_blocks, sequence.preemptions) == ("waiting", 0, 1)
+    drain(engine)
+    assert sequence.output_ids == toy_reference([1, 2, 3], 30)
+    assert other.output_ids == toy_reference([4], 30)
+    engine.preempt(sequence)  # not any more: nothing
+    assert engine.stats.preemptions == 1
+
+
 def test_stats_count_what_was_done(toy_engine):
     engine, _ = toy_engine()
     engine.submit(list(range(70)), GREEDY)
@@ -252,7 +271,7 @@ def test_soak_streams_are_what_each_gets_alone_and_nothing_leaks(toy_engine, toy
     window = int(rng.choice([1, 5, 16, 64, 100]))
     engine, _ = toy_engine(
         full_blocks=int(rng.integers(5, 9)),
-        window_blocks=int(rng.integers(4, 9)),
+        window_blocks=int(rng.integers(6, 10)),
         sliding_window=window,
         max_batch_tokens=int(rng.choice([8, 40, 200])),
         max_sequences=int(rng.integers(2, 9)),

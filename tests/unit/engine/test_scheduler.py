@@ -142,3 +142,40 @@ def test_the_preempted_are_first_in_the_queue(toy_engine):
     assert preempted.num_computed > newcomer.num_computed
     outputs = engine.step()
     assert [out.sequence for out in outputs] == [preempted, newcomer]
+
+
+def test_requests_with_a_common_beginning_compute_it_once(toy_engine, toy_reference):
+    engine, _ = toy_engine(max_batch_tokens=64)
+    prompt = [i % 90 for i in range(300)]
+    sequences = [engine.submit(prompt, GREEDY) for _ in range(6)]
+    other = engine.submit([5] * 80, GREEDY)
+    engine.step()
+    assert [s.status for s in (*sequences[:2], other)] == ["running", "waiting", "running"]
+    while engine.has_work:
+        engine.step()
+    assert [s.cached_tokens for s in sequences] == [0, *[299] * 5]
+    assert engine.stats.computed_tokens == 300 + 80 + 5 + 7 * 3
+    assert {tuple(s.output_ids) for s in sequences} == {tuple(toy_reference(prompt, 4))}
+
+
+def test_a_beginning_that_will_not_be_kept_is_not_waited_for(toy_engine):
+    engine, _ = toy_engine(max_batch_tokens=64)
+    engine.submit([i % 90 for i in range(300)], GREEDY)
+    diverging = engine.submit([*[i % 90 for i in range(250)], 95, 95], GREEDY)
+    engine.step()
+    assert diverging.status == "running"
+    kept, _ = toy_engine(max_batch_tokens=64, snapshot_every=200)
+    kept.submit([i % 90 for i in range(300)], GREEDY)
+    diverging = kept.submit([*[i % 90 for i in range(250)], 95, 95], GREEDY)
+    kept.step()
+    assert diverging.status == "waiting"
+    while kept.has_work:
+        kept.step()
+    assert diverging.cached_tokens == 200
+
+
+def test_without_a_prefix_cache_nobody_waits_for_a_common_beginning(toy_engine):
+    engine, _ = toy_engine(max_batch_tokens=64, prefix_cache=False)
+    sequences = [engine.submit(list(range(90)), GREEDY) for _ in range(2)]
+    engine.step()
+    assert [s.status for s in sequences] == ["running", "running"]
