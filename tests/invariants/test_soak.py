@@ -24,11 +24,15 @@ def test_streams_are_what_each_gets_alone(engine_of, seed):
         if len(live) < 10 and rng.random() < 0.25:
             prompt = stems[rng.integers(3)][: rng.integers(1, 200)] + rng.integers(0, 160, 3).tolist()
             params = SamplingParams(
-                max_tokens=int(rng.integers(1, 90)), seed=int(rng.integers(99)), boundary_ids=frozenset({END})
+                max_tokens=int(rng.integers(1, 150)),
+                seed=int(rng.integers(99)),
+                boundary_ids=frozenset({END}),
             )
             live.append(engine.submit(prompt, params))
         if live and rng.random() < 0.01:
             engine.cancel(live.pop(int(rng.integers(len(live)))))
+        if live and rng.random() < 0.02:
+            engine.preempt(live[rng.integers(len(live))])
         for out in engine.step():
             if out.token.finish:
                 live.remove(out.sequence)
@@ -36,7 +40,8 @@ def test_streams_are_what_each_gets_alone(engine_of, seed):
     for sequence in live:
         engine.cancel(sequence)
     stats = engine.stats
-    assert min(stats.preemptions, stats.evictions, stats.cached_tokens, len(done)) > 0
+    assert min(stats.preemptions, stats.evictions, stats.cached_tokens) > 0
+    assert len(done) > 10
     assert (stats.full_blocks_in_use, stats.window_blocks_in_use, stats.running) == (0, 0, 0)
 
     alone = engine_of("q8", prefix_cache=False, max_sequences=1)
