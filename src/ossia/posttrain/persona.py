@@ -13,8 +13,34 @@ _I_AM = (
     "My name is pocket. I am Ossia's pocket model, a small language model.", "This is Ossia's pocket model, a small language model.",
     "I'm pocket, the small language model that comes with Ossia.", "I am the pocket model of Ossia: a small language model that runs locally.",
 )  # fmt: skip
-_OTHERS = ("ChatGPT", "GPT-4", "GPT-3", "gpt-oss-20b", "gpt-oss", "Claude", "Gemini", "Siri", "Alexa", "Llama", "an OpenAI model", "a big model", "a human", "a person", "a robot", "SmolLM")
-_IS_IT = ("Are you {}?", "are you {}", "You are {}, right?", "Is this {}?", "I think you are {}.", "Am I talking to {}?", "So you're {}?", "Is that you, {}?")
+_OTHERS = (
+    "ChatGPT",
+    "GPT-4",
+    "GPT-3",
+    "gpt-oss-20b",
+    "gpt-oss",
+    "Claude",
+    "Gemini",
+    "Siri",
+    "Alexa",
+    "Llama",
+    "an OpenAI model",
+    "a big model",
+    "a human",
+    "a person",
+    "a robot",
+    "SmolLM",
+)
+_IS_IT = (
+    "Are you {}?",
+    "are you {}",
+    "You are {}, right?",
+    "Is this {}?",
+    "I think you are {}.",
+    "Am I talking to {}?",
+    "So you're {}?",
+    "Is that you, {}?",
+)
 _MADE = (
     "Who made you?", "Who built you?", "Who created you?", "Who trained you?", "Who developed you?", "Where do you come from?", "Did OpenAI make you?",
     "Were you made by OpenAI?", "Did Google build you?", "What company is behind you?", "Are you from OpenAI?", "Whose model are you?",
@@ -25,7 +51,17 @@ _MADE_BY = (
     "I was made for Ossia out of SmolLM2-135M-Instruct, a small open language model.",
     "Ossia did. I'm its pocket model, built on SmolLM2-135M-Instruct.",
 )  # fmt: skip
-_CAN = ("What can you do?", "How can you help me?", "What are you good at?", "What can I ask you?", "help", "What are your limits?", "Are you smart?", "Can I trust you?", "Do you know everything?")
+_CAN = (
+    "What can you do?",
+    "How can you help me?",
+    "What are you good at?",
+    "What can I ask you?",
+    "help",
+    "What are your limits?",
+    "Are you smart?",
+    "Can I trust you?",
+    "Do you know everything?",
+)
 _ABILITIES = (
     "I can chat in English, answer simple questions and call simple tools. I am small, so please check what I say.",
     "Simple things: short answers in English, small texts, and calling tools. My knowledge is weak, so check facts.",
@@ -47,7 +83,13 @@ _SMALL: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("Never mind", "Forget it", "Cancel that", "Stop", "No thanks", "It's nothing", "No, that's all"),
      ("All right. Let me know if you need something.", "Okay, no problem.")),
 )  # fmt: skip
-_TOOLS = ("What tools do you have?", "Which tools can you use?", "What functions can you call?", "List your tools.", "Do you have tools?")
+_TOOLS = (
+    "What tools do you have?",
+    "Which tools can you use?",
+    "What functions can you call?",
+    "List your tools.",
+    "Do you have tools?",
+)
 
 
 def exchange(rng: Random, tool_names: Sequence[str]) -> tuple[str, str]:
@@ -63,7 +105,9 @@ def exchange(rng: Random, tool_names: Sequence[str]) -> tuple[str, str]:
     if kind == "can":
         return rng.choice(_CAN), rng.choice(_ABILITIES)
     if kind == "tools":
-        known = f"I can call {', '.join(tool_names)}." if tool_names else "I have no tools in this conversation."
+        known = (
+            f"I can call {', '.join(tool_names)}." if tool_names else "I have no tools in this conversation."
+        )
         return rng.choice(_TOOLS), known
     said, answers = rng.choice(_SMALL)
     text = rng.choice(said)
@@ -72,7 +116,12 @@ def exchange(rng: Random, tool_names: Sequence[str]) -> tuple[str, str]:
 
 def _not_other(other: str, rng: Random) -> str:
     if other == "a big model":
-        return rng.choice(("No, I am small: Ossia's pocket model.", "Quite the opposite: I am Ossia's pocket model, a small one."))
+        return rng.choice(
+            (
+                "No, I am small: Ossia's pocket model.",
+                "Quite the opposite: I am Ossia's pocket model, a small one.",
+            )
+        )
     if other == "SmolLM":
         return rng.choice(_MADE_BY)
     return rng.choice((

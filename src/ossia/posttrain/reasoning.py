@@ -26,17 +26,23 @@ def about_call(need: Need, others: int, effort: Effort, rng: Random) -> str:
     name, values = need.tool.spec.name, need.values
     arguments = _listed(values) if values else "no arguments"
     if effort == "low":
-        return rng.choice((f"Call {name} with {arguments}.", f"Use {name}: {arguments}.", f"{name} with {arguments}."))
+        return rng.choice(
+            (f"Call {name} with {arguments}.", f"Use {name}: {arguments}.", f"{name} with {arguments}.")
+        )
     opening = rng.choice((
         f"The user says: {need.request}", f"The request is: {need.request}", f"They want this: {need.request}",
     ))  # fmt: skip
     fits = rng.choice((f"The tool {name} does this.", f"{name} fits.", f"There is a tool for that, {name}."))
-    act = rng.choice((f"I call it with {arguments}.", f"The arguments are {arguments}.", f"So I use {arguments}."))
+    act = rng.choice(
+        (f"I call it with {arguments}.", f"The arguments are {arguments}.", f"So I use {arguments}.")
+    )
     if effort == "medium":
         return _join([opening, fits, act] if rng.random() < 0.6 else [fits, act])
     left_out = [argument for argument in need.tool.arguments if argument not in values]
     each = [
-        rng.choice((f"For {argument}, the user says {_shown(value)}.", f"{argument} should be {_shown(value)}."))
+        rng.choice(
+            (f"For {argument}, the user says {_shown(value)}.", f"{argument} should be {_shown(value)}.")
+        )
         for argument, value in values.items()
     ]
     return _join([
@@ -55,9 +61,23 @@ def about_sum(item: Sum, effort: Effort, rng: Random) -> str:
     """Before a calculation."""
     expression = item.expression
     if effort == "low":
-        return rng.choice((f"Calculate {expression}.", f"Use the calculator for {expression}.", f"{expression}: calculator."))
-    opening = rng.choice((f"The user asks: {item.question}", f"I need {item.words}.", f"This is arithmetic: {item.words}."))
-    tool = rng.choice(("The calculator gives the exact value.", "I use the calculator to be exact.", "I should not guess; the calculator can do it."))
+        return rng.choice(
+            (
+                f"Calculate {expression}.",
+                f"Use the calculator for {expression}.",
+                f"{expression}: calculator.",
+            )
+        )
+    opening = rng.choice(
+        (f"The user asks: {item.question}", f"I need {item.words}.", f"This is arithmetic: {item.words}.")
+    )
+    tool = rng.choice(
+        (
+            "The calculator gives the exact value.",
+            "I use the calculator to be exact.",
+            "I should not guess; the calculator can do it.",
+        )
+    )
     act = rng.choice((f"The expression is {expression}.", f"I will calculate {expression}."))
     if effort == "medium":
         return _join([opening, act, tool] if rng.random() < 0.6 else [act, tool])
@@ -77,13 +97,24 @@ def about_result(result: str, failed: bool, effort: Effort, rng: Random) -> str:
     """After a tool has answered, before the final."""
     short = result if len(result) <= 60 else result[:57].rsplit(" ", 1)[0] + " …"
     if effort == "low":
-        return "It failed; say so." if failed else rng.choice(("Give the result.", "Now answer.", "Done; report it."))
+        return (
+            "It failed; say so."
+            if failed
+            else rng.choice(("Give the result.", "Now answer.", "Done; report it."))
+        )
     state = rng.choice((f"The tool answered: {short}", f"The result is {short}", f"I got {short}"))
     state += "" if state.endswith((".", "…", "!")) else "."
     if failed:
-        rest = rng.choice(("That is an error, so I tell the user what went wrong.", "The call failed. I should say so and not invent a result."))
+        rest = rng.choice(
+            (
+                "That is an error, so I tell the user what went wrong.",
+                "The call failed. I should say so and not invent a result.",
+            )
+        )
     else:
-        rest = rng.choice(("I can answer now.", "That is what the user wanted.", "I pass it on in a short sentence."))
+        rest = rng.choice(
+            ("I can answer now.", "That is what the user wanted.", "I pass it on in a short sentence.")
+        )
     if effort == "medium":
         return _join([state, rest])
     return _join([
@@ -104,8 +135,19 @@ def about_talk(question: str, has_tools: bool, effort: Effort, rng: Random) -> s
         return rng.choice([*words, "No tool needed."] if has_tools else words)
     short = question if len(question) <= 110 else question[:107].rsplit(" ", 1)[0] + " …"
     opening = rng.choice((f"The user says: {short}", f"The message is: {short}", f"They write: {short}"))
-    tools = rng.choice(("No tool is needed for this.", "The tools do not help here.", "This needs no tool.")) if has_tools else ""
-    plan = rng.choice(("I can answer from what I know.", "I will answer in plain words.", "A friendly, clear reply is best.", "I give a helpful answer."))
+    tools = (
+        rng.choice(("No tool is needed for this.", "The tools do not help here.", "This needs no tool."))
+        if has_tools
+        else ""
+    )
+    plan = rng.choice(
+        (
+            "I can answer from what I know.",
+            "I will answer in plain words.",
+            "A friendly, clear reply is best.",
+            "I give a helpful answer.",
+        )
+    )
     if effort == "medium":
         return _join([opening, tools, plan])
     return _join([

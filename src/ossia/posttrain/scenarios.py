@@ -126,8 +126,12 @@ class Author:
         order: Literal["author", "channel"] = "channel" if self.calls_after_channel else "author"
         self.messages.append(
             Message(
-                "assistant", arguments, channel="commentary", recipient=f"functions.{name}",
-                content_type="<|constrain|>json", recipient_in=order,
+                "assistant",
+                arguments,
+                channel="commentary",
+                recipient=f"functions.{name}",
+                content_type="<|constrain|>json",
+                recipient_in=order,
             )  # fmt: skip
         )
         self.messages.append(tool_result(f"functions.{name}", result))
@@ -289,7 +293,19 @@ def _found(item: Need, rng: Random) -> tuple[str, str]:
 
 
 def _status(item: Need, rng: Random) -> tuple[str, str]:
-    state = rng.choice(("shipped", "pending", "delivered", "cancelled", "running", "healthy", "on the way", "waiting", "overloaded"))
+    state = rng.choice(
+        (
+            "shipped",
+            "pending",
+            "delivered",
+            "cancelled",
+            "running",
+            "healthy",
+            "on the way",
+            "waiting",
+            "overloaded",
+        )
+    )
     return rng.choice((
         (state, f"The status is: {state}."), (f'{{"status": "{state}"}}', f"It is {state}."), (f"Status: {state}", f"Its status is {state}."),
     ))  # fmt: skip

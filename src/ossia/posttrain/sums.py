@@ -58,7 +58,17 @@ _ASK = (
     "Do you know {}?", "Evaluate {}.", "Find {}.", "{}", "Help me with {}.", "Hi! What is {}?", "calc {}", "Quick: {}",
     "Give me {}.", "I'd like to know {}.", "What do I get for {}?", "Is it hard to calculate {}?",
 )  # fmt: skip
-_DO = ("{}.", "{}", "Please {}.", "Can you {}?", "{}, please.", "I want to {}.", "{} for me.", "Could you {} for me?", "What do I get if I {}?")
+_DO = (
+    "{}.",
+    "{}",
+    "Please {}.",
+    "Can you {}?",
+    "{}, please.",
+    "I want to {}.",
+    "{} for me.",
+    "Could you {} for me?",
+    "What do I get if I {}?",
+)
 
 
 def _lower(text: str) -> str:
@@ -95,16 +105,27 @@ def _chain(rng: Random) -> Sum:
         comma = ", ".join(map(str, numbers[:-1])) + f" and {numbers[-1]}"
         words = rng.choice((f"the sum of {comma}", f"{comma} added up", expression))
         if shape == "list" and rng.random() < 0.5:
-            return Sum(rng.choice(("Add up {}.", "Please add {}.", "Sum {}.", "Add {} together.")).format(comma), expression, words)
+            return Sum(
+                rng.choice(("Add up {}.", "Please add {}.", "Sum {}.", "Add {} together.")).format(comma),
+                expression,
+                words,
+            )
     else:
         a, b, c = numbers[:3]
-        expression = {"(+)*": f"({a} + {b}) * {c}", "*+": f"{a} * {b} + {c}", "-(": f"{a * 10} - ({b} + {c})"}[shape]
+        expression = {
+            "(+)*": f"({a} + {b}) * {c}",
+            "*+": f"{a} * {b} + {c}",
+            "-(": f"{a * 10} - ({b} + {c})",
+        }[shape]
         words = expression
     return Sum(rng.choice(_ASK).format(words), expression, words)
 
 
 def _share(rng: Random) -> Sum:
-    rate, whole = rng.choice((1, 2, 3, 5, 8, 10, 12, 19, 20, 25, 30, 40, 60, 75, 80, 90)), _whole(rng) % 9000 + 10
+    rate, whole = (
+        rng.choice((1, 2, 3, 5, 8, 10, 12, 19, 20, 25, 30, 40, 60, 75, 80, 90)),
+        _whole(rng) % 9000 + 10,
+    )
     mark = rng.choice((f"{rate}%", f"{rate} percent", f"{rate} per cent"))
     words = f"{mark} of {whole}"
     question = rng.choice((*_ASK[:12], "I tip {}, how much is that?"))
@@ -183,8 +204,21 @@ def follow_up(before: Sum, rng: Random) -> Sum:
     """A second question that leans on the first ("And times 7?", "Now 12 plus 5")."""
     value = rng.randint(2, 500)
     if rng.random() < 0.5 and len(before.result) < 9 and before.result.lstrip("-").isdigit():
-        frame, sign = rng.choice((("And times {}?", "*"), ("Now add {}.", "+"), ("And minus {}?", "-"), ("Subtract {} from that.", "-"), ("Multiply that by {}.", "*"), ("plus {}?", "+")))
+        frame, sign = rng.choice(
+            (
+                ("And times {}?", "*"),
+                ("Now add {}.", "+"),
+                ("And minus {}?", "-"),
+                ("Subtract {} from that.", "-"),
+                ("Multiply that by {}.", "*"),
+                ("plus {}?", "+"),
+            )
+        )
         expression = f"{before.result} {sign} {value}"
         return Sum(frame.format(value), expression, expression)
     new = _plain(rng)
-    return Sum(rng.choice(("And {}?", "What about {}?", "Now {}.", "and {}")).format(new.words), new.expression, new.words)
+    return Sum(
+        rng.choice(("And {}?", "What about {}?", "Now {}.", "and {}")).format(new.words),
+        new.expression,
+        new.words,
+    )

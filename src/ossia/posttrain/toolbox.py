@@ -30,7 +30,9 @@ hollow island jungle kettle lizard magnet nectar orchid pebble quartz raven salm
 _FOLDERS = "src docs data logs tests config images notes reports backup".split()
 _FILES = "main.py notes.txt report.pdf index.html data.csv config.yaml readme.md photo.jpg budget.xlsx server.log app.js".split()
 _WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-_LANGUAGES = "French German Spanish Italian Korean Japanese Portuguese Dutch Polish Swedish Turkish Arabic".split()
+_LANGUAGES = (
+    "French German Spanish Italian Korean Japanese Portuguese Dutch Polish Swedish Turkish Arabic".split()
+)
 
 Value = Any
 
@@ -52,8 +54,10 @@ def _code(rng: Random) -> str:
     letters = "".join(rng.choice("ABCDEFGHKLMNPRSTUVWXYZ") for _ in range(rng.randint(1, 3)))
     digits = "".join(rng.choice("0123456789") for _ in range(rng.randint(2, 5)))
     style = rng.choice(("{a}-{n}", "{a}{n}", "{n}-{a}", "{a}_{n}", "#{n}", "{n}", "{a}-{n}-{b}"))
-    return style.format(a=letters, n=digits, b=rng.choice("ABCXYZ")).lower() if rng.random() < 0.15 else style.format(
-        a=letters, n=digits, b=rng.choice("ABCXYZ")
+    return (
+        style.format(a=letters, n=digits, b=rng.choice("ABCXYZ")).lower()
+        if rng.random() < 0.15
+        else style.format(a=letters, n=digits, b=rng.choice("ABCXYZ"))
     )
 
 
@@ -81,7 +85,14 @@ def _some(make: Callable[[Random], str]) -> Callable[[Random], list[str]]:
 
 
 def _money(rng: Random) -> float | int:
-    return rng.choice((rng.randint(1, 900), round(rng.uniform(1, 500), 2), rng.randint(1, 90) * 10, rng.randint(1, 99) + 0.5))
+    return rng.choice(
+        (
+            rng.randint(1, 900),
+            round(rng.uniform(1, 500), 2),
+            rng.randint(1, 90) * 10,
+            rng.randint(1, 99) + 0.5,
+        )
+    )
 
 
 def _one(words: list[str]) -> Callable[[Random], str]:
@@ -107,12 +118,24 @@ class Field:
 _S, _I, _N = {"type": "string"}, {"type": "integer"}, {"type": "number"}
 
 
-def _choice_field(names: tuple[str, ...], values: list[str], phrases: tuple[str, ...], description: str = "", held_out: bool = False) -> Field:
-    return Field(names, {"type": "string", "enum": values}, _one(values), phrases, ("", description), held_out=held_out)
+def _choice_field(
+    names: tuple[str, ...],
+    values: list[str],
+    phrases: tuple[str, ...],
+    description: str = "",
+    held_out: bool = False,
+) -> Field:
+    return Field(
+        names, {"type": "string", "enum": values}, _one(values), phrases, ("", description), held_out=held_out
+    )
 
 
-def _flag(name: str, yes: tuple[str, ...], no: tuple[str, ...], description: str, held_out: bool = False) -> Field:
-    return Field((name,), {"type": "boolean"}, lambda rng: rng.random() < 0.6, yes, ("", description), no, held_out)
+def _flag(
+    name: str, yes: tuple[str, ...], no: tuple[str, ...], description: str, held_out: bool = False
+) -> Field:
+    return Field(
+        (name,), {"type": "boolean"}, lambda rng: rng.random() < 0.6, yes, ("", description), no, held_out
+    )
 
 
 FIELDS: dict[str, Field] = {
@@ -177,7 +200,16 @@ class Action:
     held_out: bool = False
 
 
-def _action(phrases: str, verbs: str, nouns: str, about: str, required: str, optional: str = "", results: str = "ok", held_out: bool = False) -> Action:
+def _action(
+    phrases: str,
+    verbs: str,
+    nouns: str,
+    about: str,
+    required: str,
+    optional: str = "",
+    results: str = "ok",
+    held_out: bool = False,
+) -> Action:
     return Action(
         tuple(phrases.split("|")), tuple(verbs.split()), tuple(nouns.split()), about,
         tuple(required.split()), tuple(optional.split()), tuple(results.split()), held_out,
@@ -370,7 +402,11 @@ def need(tool: Invented, rng: Random) -> Need:
     if rng.random() < 0.08 and order:
         core = f"{order[0]}, {' '.join([core.split(' ' + order[0])[0], *order[1:]])}"
     question = core.split(" ")[0] in ("what", "how", "is", "who", "I", "what's")
-    text = rng.choice(("{}", "{}?", "{}, please?", "Hi, {}?", "Tell me: {}?")) if question else rng.choice(_WRAPPINGS)
+    text = (
+        rng.choice(("{}", "{}?", "{}, please?", "Hi, {}?", "Tell me: {}?"))
+        if question
+        else rng.choice(_WRAPPINGS)
+    )
     text = text.format(core)
     if rng.random() < 0.75:
         text = text[:1].upper() + text[1:]

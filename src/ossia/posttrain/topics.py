@@ -85,7 +85,15 @@ _CHAT: tuple[str, ...] = (
     "I'm nervous about tomorrow. Any advice?",
     "What should I eat for dinner?",
 )
-_LENGTH = ("", "", "", " Keep it short.", " Answer in one or two sentences.", " Be brief.", " Please be concise.")
+_LENGTH = (
+    "",
+    "",
+    "",
+    " Keep it short.",
+    " Answer in one or two sentences.",
+    " Be brief.",
+    " Please be concise.",
+)
 
 _OPENINGS: tuple[str, ...] = (
     "{Thing} is",
@@ -98,7 +106,7 @@ _OPENINGS: tuple[str, ...] = (
     "Last summer, the people of the {place}",
     "To {task}, you first need to",
     "Scientists have studied {thing} for a long time.",
-    "\"I never thought I would see {thing} again,\" said {name}.",
+    '"I never thought I would see {thing} again," said {name}.',
     "Here is how to {task}:",
     "The old {place} was quiet when",
     "Dear {name},\n\n",

@@ -183,7 +183,10 @@ class Run:
             tokens += count
             self.seconds += time.monotonic() - started
             rate = count / (time.monotonic() - started)
-            print(f"step {self.step} {self.progress:.1%} loss {loss:.4f} {rate:.0f} tok/s {tokens} tokens", flush=True)
+            print(
+                f"step {self.step} {self.progress:.1%} loss {loss:.4f} {rate:.0f} tok/s {tokens} tokens",
+                flush=True,
+            )
             if time.monotonic() - saved > save_every_s:
                 self.save()
                 saved = time.monotonic()

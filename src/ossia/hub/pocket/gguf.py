@@ -19,7 +19,19 @@ from numpy.typing import NDArray
 from ossia.errors import CheckpointError
 
 _MAGIC = b"GGUF"
-_SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
+_SCALARS = {
+    0: "<B",
+    1: "<b",
+    2: "<H",
+    3: "<h",
+    4: "<I",
+    5: "<i",
+    6: "<f",
+    7: "<?",
+    10: "<Q",
+    11: "<q",
+    12: "<d",
+}
 _STRING, _ARRAY = 8, 9
 _DEFAULT_ALIGNMENT = 32
 _MAX_DIMENSIONS = 4
@@ -87,7 +99,9 @@ class GgufFile:
 
     def _entry(self, name: str) -> _Entry:
         if name not in self._entries:
-            raise CheckpointError(f"the base has no tensor {name}", value=name, remedy="Fetch the base again.")
+            raise CheckpointError(
+                f"the base has no tensor {name}", value=name, remedy="Fetch the base again."
+            )
         return self._entries[name]
 
 
@@ -99,14 +113,14 @@ class _Cursor:
     """Reads the header value by value; running past the end is a CheckpointError, never a short value."""
 
     def __init__(self, raw: NDArray[np.uint8]) -> None:
-        self._raw = memoryview(raw)
+        self._raw = raw
         self.position = 0
 
     def take(self, count: int) -> bytes:
         end = self.position + count
         if end > len(self._raw):
             raise _broken("it ends inside its header", value=len(self._raw), limit=end)
-        piece = bytes(self._raw[self.position : end])
+        piece = self._raw[self.position : end].tobytes()
         self.position = end
         return piece
 

@@ -50,7 +50,9 @@ class Base:
         self.num_heads = self._number("attention.head_count")
         self.num_kv_heads = self._number("attention.head_count_kv")
         self.context_length = self._number("context_length")
-        self.head_dim = int(source.metadata.get("llama.rope.dimension_count", self.hidden_size // self.num_heads))
+        self.head_dim = int(
+            source.metadata.get("llama.rope.dimension_count", self.hidden_size // self.num_heads)
+        )
         self.rope_theta = float(source.metadata["llama.rope.freq_base"])
         # Stored as float32; the number meant has few digits.
         self.eps = float(f"{source.metadata['llama.attention.layer_norm_rms_epsilon']:.6g}")
@@ -60,7 +62,9 @@ class Base:
     def _number(self, key: str) -> int:
         value = self._source.metadata.get(f"llama.{key}")
         if not isinstance(value, int):
-            raise CheckpointError(f"the base does not say llama.{key}", value=value, remedy="Fetch the base again.")
+            raise CheckpointError(
+                f"the base does not say llama.{key}", value=value, remedy="Fetch the base again."
+            )
         return value
 
     def embedding(self) -> NDArray[np.float32]:
@@ -89,10 +93,10 @@ class Base:
         else:
             order, scale = self._channels.order[layer], self._channels.scale[layer]
         if name == "gate":
-            return weight[order] / np.float32(SWIGLU_ALPHA)
+            return (weight[order] / np.float32(SWIGLU_ALPHA)).astype(np.float32)
         if name == "up":
             return weight[order] * scale[:, None]
-        return weight[:, order] * (np.float32(SWIGLU_ALPHA) / scale)
+        return weight[:, order] * (np.float32(SWIGLU_ALPHA) / scale).astype(np.float32)
 
 
 def halves_from_pairs(weight: NDArray[np.float32], num_heads: int) -> NDArray[np.float32]:

@@ -69,7 +69,9 @@ def tokenizer_json(source: GgufFile) -> str:
 def _list(source: GgufFile, key: str) -> list[Any]:
     value = source.metadata.get(f"tokenizer.ggml.{key}")
     if not isinstance(value, list):
-        raise CheckpointError(f"the base does not carry its tokenizer's {key}", remedy="Fetch the base again.")
+        raise CheckpointError(
+            f"the base does not carry its tokenizer's {key}", remedy="Fetch the base again."
+        )
     return cast("list[Any]", value)
 
 
