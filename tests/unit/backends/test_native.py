@@ -253,13 +253,60 @@ def test_an_idle_engine_burns_no_processor_time(make):
     assert len(toy.batches) == steps
 
 
-def test_the_switch_interval_is_short_only_while_there_is_work(make):
+@pytest.fixture
+def interval():
+    """A switch interval nobody else uses; the old one afterwards."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.004)
+    yield sys.getswitchinterval()
+    sys.setswitchinterval(before)
+
+
+def test_the_switch_interval_is_short_only_while_there_is_work(make, interval):
     backend, toy = make()
-    found, during = sys.getswitchinterval(), []
+    during = []
     toy.before_forward = lambda: during.append(sys.getswitchinterval())
     asyncio.run(read(backend, [1]))
     assert max(during) == pytest.approx(SWITCH_INTERVAL_S)
-    asyncio.run(until(lambda: sys.getswitchinterval() == found))
+    asyncio.run(until(lambda: sys.getswitchinterval() == interval))
+
+
+def test_nothing_is_remembered_of_requests_that_ended(make):
+    backend, _ = make()
+
+    async def two_ends():
+        await read(backend, [1])
+        async with aclosing(backend.generate([2], GREEDY)) as stream:
+            await anext(stream)
+        await until(lambda: free(backend))
+
+    asyncio.run(two_ends())
+    assert backend._streams == {}
+
+
+def test_a_request_that_arrives_during_the_last_step_is_told(make):
+    backend, toy = make()
+    gate, inside = threading.Event(), threading.Event()
+
+    def wait():
+        inside.set()
+        gate.wait(PATIENCE_S)
+
+    toy.before_forward = wait
+
+    async def scene():
+        first = asyncio.create_task(read(backend, [1]))
+        await until(inside.is_set)
+        late = asyncio.create_task(read(backend, [2]))
+        await asyncio.sleep(0)  # it is in the inbox now
+        closing = asyncio.create_task(backend.close())
+        await asyncio.sleep(0.01)
+        gate.set()
+        async with asyncio.timeout(PATIENCE_S):
+            return await asyncio.gather(first, late, closing, return_exceptions=True)
+
+    first, late, _ = asyncio.run(scene())
+    assert all(isinstance(e, BackendError) and "closed" in str(e) for e in (first, late))
 
 
 def test_the_interpreter_exits_though_nobody_closed():
