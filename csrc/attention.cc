@@ -29,58 +29,179 @@ OSSIA_INLINE int64_t first_key(const AttentionArgs& a, int64_t t) {
   return a.window > 0 && first > 0 ? first : 0;
 }
 
-// K of a tile as (D, 64), V as (64, D), both f32.
-template <class T>
-OSSIA_INLINE void bring_tile(const AttentionArgs& a, int64_t block, int64_t head, float* kt, float* vt) {
-  const int64_t d = a.head_dim, at = (block * a.kv_heads + head) * kTile * d;
-  const T *k = static_cast<const T*>(a.k) + at, *v = static_cast<const T*>(a.v) + at;
-  for (int64_t i = 0; i < kTile * d; i += 16) store(vt + i, load(v + i));
-  for (int64_t j = 0; j < kTile; j++) {
-    for (int64_t i = 0; i < d; i += 16) {
-      float part[16];
-      store(part, load(k + j * d + i));
-      for (int c = 0; c < 16; c++) kt[(i + c) * kTile + j] = part[c];
-    }
+// ---- bringing a tile: K as (D, 64), V as (64, D), both f32 ----
+
+#if OSSIA_LEVEL == OSSIA_AVX512
+
+constexpr int kSquare = 16;
+using Words = __m512i;
+OSSIA_INLINE Words load_words(const void* p) { return _mm512_loadu_si512(p); }
+OSSIA_INLINE void store_words(float* p, Words w) { _mm512_storeu_si512(p, w); }
+OSSIA_INLINE Words low_half(Words w) { return _mm512_slli_epi32(w, 16); }
+OSSIA_INLINE Words high_half(Words w) { return _mm512_and_si512(w, _mm512_set1_epi32(static_cast<int>(0xffff0000))); }
+OSSIA_INLINE void transpose(Words* a) {
+  Words b[16];
+  for (int i = 0; i < 16; i += 2) {
+    b[i] = _mm512_unpacklo_epi32(a[i], a[i + 1]);
+    b[i + 1] = _mm512_unpackhi_epi32(a[i], a[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4) {
+    a[i] = _mm512_unpacklo_epi64(b[i], b[i + 2]);
+    a[i + 1] = _mm512_unpackhi_epi64(b[i], b[i + 2]);
+    a[i + 2] = _mm512_unpacklo_epi64(b[i + 1], b[i + 3]);
+    a[i + 3] = _mm512_unpackhi_epi64(b[i + 1], b[i + 3]);
+  }
+  for (int i = 0; i < 4; i++) {  // 128-bit lane n of a[i + 4 g] is column 4 n + i of rows 4 g .. 4 g + 3
+    const Words low0 = _mm512_shuffle_i32x4(a[i], a[i + 4], 0x88), low1 = _mm512_shuffle_i32x4(a[i + 8], a[i + 12], 0x88);
+    const Words odd0 = _mm512_shuffle_i32x4(a[i], a[i + 4], 0xdd), odd1 = _mm512_shuffle_i32x4(a[i + 8], a[i + 12], 0xdd);
+    a[i] = _mm512_shuffle_i32x4(low0, low1, 0x88);
+    a[i + 8] = _mm512_shuffle_i32x4(low0, low1, 0xdd);
+    a[i + 4] = _mm512_shuffle_i32x4(odd0, odd1, 0x88);
+    a[i + 12] = _mm512_shuffle_i32x4(odd0, odd1, 0xdd);
   }
 }
 
-// One query head against keys [begin, end) of the tile.
-OSSIA_INLINE void one_head(const float* q, const float* kt, const float* vt, int64_t begin, int64_t end, int64_t d,
-                           float scale, State& s) {
-  alignas(64) float p[kTile];
-  V c[4] = {zero(), zero(), zero(), zero()};
-  for (int64_t i = 0; i < d; i++) {
-    const V b = set1(q[i]);
-    for (int j = 0; j < 4; j++) c[j] = fma(b, load(kt + i * kTile + 16 * j), c[j]);
+#elif OSSIA_LEVEL == OSSIA_AVX2
+
+constexpr int kSquare = 8;
+using Words = __m256i;
+OSSIA_INLINE Words load_words(const void* p) { return _mm256_loadu_si256(static_cast<const Words*>(p)); }
+OSSIA_INLINE void store_words(float* p, Words w) { _mm256_storeu_si256(reinterpret_cast<Words*>(p), w); }
+OSSIA_INLINE Words low_half(Words w) { return _mm256_slli_epi32(w, 16); }
+OSSIA_INLINE Words high_half(Words w) { return _mm256_and_si256(w, _mm256_set1_epi32(static_cast<int>(0xffff0000))); }
+OSSIA_INLINE void transpose(Words* a) {
+  Words b[8];
+  for (int i = 0; i < 8; i += 2) {
+    b[i] = _mm256_unpacklo_epi32(a[i], a[i + 1]);
+    b[i + 1] = _mm256_unpackhi_epi32(a[i], a[i + 1]);
   }
-  for (int j = 0; j < 4; j++) store(p + 16 * j, mul(c[j], set1(scale)));
+  for (int i = 0; i < 8; i += 4) {
+    a[i] = _mm256_unpacklo_epi64(b[i], b[i + 2]);
+    a[i + 1] = _mm256_unpackhi_epi64(b[i], b[i + 2]);
+    a[i + 2] = _mm256_unpacklo_epi64(b[i + 1], b[i + 3]);
+    a[i + 3] = _mm256_unpackhi_epi64(b[i + 1], b[i + 3]);
+  }
+  for (int i = 0; i < 4; i++) {
+    const Words low = _mm256_permute2x128_si256(a[i], a[i + 4], 0x20);
+    a[i + 4] = _mm256_permute2x128_si256(a[i], a[i + 4], 0x31);
+    a[i] = low;
+  }
+}
+
+#endif
+
+OSSIA_INLINE float widen(float x) { return x; }
+OSSIA_INLINE float widen(uint16_t x) { return from_bits(static_cast<uint32_t>(x) << 16); }
+
+template <class T>
+OSSIA_INLINE void bring_keys(const T* k, int64_t d, float* kt) {
+  int64_t column = 0;
+#if OSSIA_LEVEL != OSSIA_SCALAR
+  constexpr int per_word = 4 / sizeof(T);  // bf16: the two of a word are parted after the transposition
+  for (; column + kSquare * per_word <= d; column += kSquare * per_word) {
+    for (int64_t j = 0; j < kTile; j += kSquare) {
+      Words a[kSquare];
+#pragma GCC unroll 16
+      for (int i = 0; i < kSquare; i++) a[i] = load_words(k + (j + i) * d + column);
+      transpose(a);
+#pragma GCC unroll 16
+      for (int i = 0; i < kSquare; i++) {
+        float* to = kt + (column + i * per_word) * kTile + j;
+        store_words(to, per_word == 2 ? low_half(a[i]) : a[i]);
+        if (per_word == 2) store_words(to + kTile, high_half(a[i]));
+      }
+    }
+  }
+#endif
+  for (; column < d; column++)
+    for (int64_t j = 0; j < kTile; j++) kt[column * kTile + j] = widen(k[j * d + column]);
+}
+
+template <class T>
+void bring_tile(const AttentionArgs& a, int64_t block, int64_t head, float* kt, float* vt) {
+  const int64_t d = a.head_dim, at = (block * a.kv_heads + head) * kTile * d;
+  const T* v = static_cast<const T*>(a.v) + at;
+  for (int64_t i = 0; i < kTile * d; i += 16) store(vt + i, load(v + i));
+  bring_keys(static_cast<const T*>(a.k) + at, d, kt);
+}
+
+// ---- R query heads of one query against keys [begin, end) of the tile ----
+
+constexpr int kHeads = OSSIA_LEVEL == OSSIA_AVX512 ? 4 : 1;  // as many as have room for their sums in registers
+
+template <int R>
+OSSIA_INLINE void scores(const float* q, const float* kt, int64_t d, float scale, float (*p)[kTile]) {
+  V c[R][4];
+  for (int r = 0; r < R; r++)
+    for (int n = 0; n < 4; n++) c[r][n] = zero();
+  for (int64_t i = 0; i < d; i++) {
+    V k[4];
+    for (int n = 0; n < 4; n++) k[n] = load(kt + i * kTile + 16 * n);
+    for (int r = 0; r < R; r++) {
+      const V b = set1(q[r * d + i]);
+      for (int n = 0; n < 4; n++) c[r][n] = fma(b, k[n], c[r][n]);
+    }
+  }
+  for (int r = 0; r < R; r++)
+    for (int n = 0; n < 4; n++) store(p[r] + 16 * n, mul(c[r][n], set1(scale)));
+}
+
+// Scores to weights, in place; returns what the sums so far shrink by.
+OSSIA_INLINE float soften(float* p, int64_t begin, int64_t end, State& s) {
   for (int64_t j = 0; j < begin; j++) p[j] = -INFINITY;
   for (int64_t j = end; j < kTile; j++) p[j] = -INFINITY;
-  for (int j = 0; j < 4; j++) c[j] = load(p + 16 * j);
+  V c[4];
+  for (int n = 0; n < 4; n++) c[n] = load(p + 16 * n);
   const float most = tree_max(max(max(c[0], c[1]), max(c[2], c[3])));
   const float m = s.m > most ? s.m : most;
-  for (int j = 0; j < 4; j++) {
-    c[j] = exp(sub(c[j], set1(m)));
-    store(p + 16 * j, c[j]);
+  for (int n = 0; n < 4; n++) {
+    c[n] = exp(sub(c[n], set1(m)));
+    store(p + 16 * n, c[n]);
   }
-  const float shrink = exp1(s.m - m), sum = tree_sum(add(add(c[0], c[1]), add(c[2], c[3])));
-  s.l = s.l * shrink + sum;
+  const float shrink = exp1(s.m - m);
+  s.l = s.l * shrink + tree_sum(add(add(c[0], c[1]), add(c[2], c[3])));
   s.m = m;
-  int64_t i = 0;
-  for (; i + 64 <= d; i += 64) {
-    V o[4];
-    for (int n = 0; n < 4; n++) o[n] = mul(load(s.o + i + 16 * n), set1(shrink));
-    for (int64_t j = begin; j < end; j++) {
-      const V w = set1(p[j]);
-      for (int n = 0; n < 4; n++) o[n] = fma(w, load(vt + j * d + i + 16 * n), o[n]);
+  return shrink;
+}
+
+// Columns [i, i + 16 N) of o = o * shrink + sum over the visible keys of p v.
+template <int R, int N>
+OSSIA_INLINE void gather_values(const float (*p)[kTile], const float* shrink, const float* vt, int64_t begin, int64_t end,
+                                int64_t d, int64_t i, State* s) {
+  V o[R][N];
+  for (int r = 0; r < R; r++)
+    for (int n = 0; n < N; n++) o[r][n] = mul(load(s[r].o + i + 16 * n), set1(shrink[r]));
+  for (int64_t j = begin; j < end; j++) {
+    V v[N];
+    for (int n = 0; n < N; n++) v[n] = load(vt + j * d + i + 16 * n);
+    for (int r = 0; r < R; r++) {
+      const V w = set1(p[r][j]);
+      for (int n = 0; n < N; n++) o[r][n] = fma(w, v[n], o[r][n]);
     }
-    for (int n = 0; n < 4; n++) store(s.o + i + 16 * n, o[n]);
   }
-  for (; i < d; i += 16) {
-    V o = mul(load(s.o + i), set1(shrink));
-    for (int64_t j = begin; j < end; j++) o = fma(set1(p[j]), load(vt + j * d + i), o);
-    store(s.o + i, o);
-  }
+  for (int r = 0; r < R; r++)
+    for (int n = 0; n < N; n++) store(s[r].o + i + 16 * n, o[r][n]);
+}
+
+template <int R>
+void some_heads(const float* q, const float* kt, const float* vt, int64_t begin, int64_t end, int64_t d, float scale,
+                State* s) {
+  alignas(64) float p[R][kTile];
+  float shrink[R];
+  scores<R>(q, kt, d, scale, p);
+  for (int r = 0; r < R; r++) shrink[r] = soften(p[r], begin, end, s[r]);
+  int64_t i = 0;
+  for (; i + 64 <= d; i += 64) gather_values<R, 4>(p, shrink, vt, begin, end, d, i, s);
+  for (; i < d; i += 16) gather_values<R, 1>(p, shrink, vt, begin, end, d, i, s);
+}
+
+// The `per` heads of a query that share the tile.
+OSSIA_INLINE void all_heads(const float* q, const float* kt, const float* vt, int64_t begin, int64_t end, int64_t d,
+                            float scale, int64_t per, State* s) {
+  int64_t h = 0;
+  for (; h + kHeads <= per; h += kHeads) some_heads<kHeads>(q + h * d, kt, vt, begin, end, d, scale, s + h);
+  for (; kHeads > 1 && h + 2 <= per; h += 2) some_heads<2>(q + h * d, kt, vt, begin, end, d, scale, s + h);
+  for (; h < per; h++) some_heads<1>(q + h * d, kt, vt, begin, end, d, scale, s + h);
 }
 
 // Queries [begin, end) share a sequence; o is (queries, heads of this group, D).
@@ -113,10 +234,8 @@ void one_group(const Job& job, int64_t begin, int64_t end, int64_t head, float* 
         else bring_tile<float>(a, block, head, kt, vt);
         brought = true;
       }
-      for (int64_t h = 0; h < per; h++) {
-        const float* q = a.qkv + t * row_width + (head * per + h) * d;
-        one_head(q, kt, vt, from, to, d, a.scale, states[(t - begin) * per + h]);
-      }
+      const float* q = a.qkv + t * row_width + head * per * d;
+      all_heads(q, kt, vt, from, to, d, a.scale, per, states + (t - begin) * per);
     }
   }
   for (int64_t i = 0; i < (end - begin) * per; i++)
