@@ -147,9 +147,7 @@ def sweep(destination: Path) -> int:
 
     Call it only while holding the lock of `destination`: a temporary in use looks the same.
     """
-    prefix = escape(_temp_prefix(destination))
-    # With two dots: a temporary's own temporary, where one making stages inside another.
-    stale = [path for dots in ("", ".") for path in destination.parent.glob(f"{dots}{prefix}*.tmp")]
+    stale = list(destination.parent.glob(f"{escape(_temp_prefix(destination))}*.tmp"))
     for path in stale:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ossia.errors import DownloadError, InputError, OssiaError
-from ossia.hub.cache import locked, models_dir, pocket_base_dir, require_disk, staged_folder
+from ossia.hub.cache import locked, models_dir, pocket_base_dir, require_disk
 from ossia.hub.names import POCKET, resolve
 from ossia.hub.pocket.convert import convert_pocket
 from ossia.hub.pocket.fetch import fetch_base
@@ -81,9 +81,8 @@ def _pull_pocket(settings: Settings, progress: Progress) -> Path:
         return destination
     require_disk(destination, POCKET_BYTES, "making pocket")
     base = fetch_base(pocket_base_dir(settings), source=settings.pocket_base, progress=progress)
-    with staged_folder(destination) as staging:
-        convert_pocket(base, staging, progress=progress)
-        write_stamp(staging, pocket_version())
+    convert_pocket(base, destination, progress=progress)  # appears whole or not at all
+    write_stamp(destination, pocket_version())  # without a stamp it is whole, and made again next time
     return destination
 
 

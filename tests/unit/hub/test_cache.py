@@ -96,16 +96,6 @@ def test_what_a_crash_left_is_swept_by_the_next_making(tmp_path):
     assert names(tmp_path) == [".model-2.busy.tmp", "model"]
 
 
-def test_a_making_may_stage_inside_a_making(tmp_path):
-    (tmp_path / "..model.dead.tmp.dead.tmp").mkdir()
-    with staged_folder(tmp_path / "model") as outer:
-        with staged_folder(outer) as inner:
-            (inner / "a").write_bytes(b"")
-        (outer / "b").write_bytes(b"")
-    assert names(tmp_path) == ["model"]
-    assert names(tmp_path / "model") == ["a", "b"]
-
-
 def test_sweep_counts_and_takes_only_its_own(tmp_path):
     for name in (".a[1].x.tmp", ".a1.x.tmp", "a[1].tmp"):
         (tmp_path / name).write_bytes(b"")

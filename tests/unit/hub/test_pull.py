@@ -3,6 +3,7 @@
 The conversion itself is stood in for by a tiny checkpoint here; `pocket/` tests the real one.
 """
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 from ossia.errors import DiskSpaceError, DownloadError, InputError, ModelNotFoundError
 from ossia.hub import pull as pulling
+from ossia.hub.cache import staged_folder
 from ossia.hub.pull import pocket_is_current, pull
 from ossia.hub.sources import locate
 from ossia.hub.verify import read_stamp
@@ -38,9 +40,10 @@ class Maker:
     def convert_pocket(self, base, destination, *, progress=None):
         assert base.name == "base.gguf"
         self.converted.append(destination)
-        self.write(destination)
-        if self.failure:
-            raise self.failure
+        with staged_folder(destination) as staging:  # as the real one promises: whole or not at all
+            self.write(staging)
+            if self.failure:
+                raise self.failure
 
 
 @pytest.fixture
@@ -85,9 +88,22 @@ def test_a_pocket_of_another_adapter_is_made_again(settings, maker, monkeypatch)
     assert pocket_is_current(settings)
 
 
-def test_the_version_names_the_files_that_make_pocket():
-    assert len(pulling.pocket_version()) == 64
-    assert pulling.pocket_version() == pulling.pocket_version()
+def test_the_version_changes_with_the_code_and_the_data_that_make_pocket(tmp_path, monkeypatch):
+    assert pulling.pocket_version() != hashlib.sha256().hexdigest()  # it found the package
+    monkeypatch.setattr(pulling, "files", lambda _: tmp_path)
+    (tmp_path / "data").mkdir()
+    versions = []
+    for name, content in (
+        ("convert.py", b"1"),
+        ("convert.py", b"2"),
+        ("data/adapter", b"1"),
+        ("data/adapter", b"2"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        versions.append(pulling.pocket_version())
+    assert len(set(versions)) == 4
+    (tmp_path / "convert.pyc").write_bytes(b"compiled")
+    assert pulling.pocket_version() == versions[-1]
 
 
 def test_a_failed_conversion_leaves_what_was_there(settings, maker, monkeypatch):
@@ -135,14 +151,17 @@ PULL_SLOWLY = """
 import importlib.util, os, sys, time
 from pathlib import Path
 from ossia.hub import pull as pulling
+from ossia.hub.cache import staged_folder
 spec = importlib.util.spec_from_file_location("tiny", sys.argv[1])
 tiny = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tiny)
 def convert(base, destination, *, progress=None):
-    print("converting", flush=True)
-    while not Path(sys.argv[2]).exists():
-        time.sleep(0.01)
-    tiny.write_checkpoint(destination)
+    with staged_folder(destination) as staging:
+        (staging / "half").touch()
+        print("converting", flush=True)
+        while not Path(sys.argv[2]).exists():
+            time.sleep(0.01)
+        tiny.write_checkpoint(staging)
 pulling.fetch_base = lambda cache_dir, **_: cache_dir
 pulling.convert_pocket = convert
 print(pulling.pull("pocket", progress=lambda what, *_: print(what, flush=True)))
