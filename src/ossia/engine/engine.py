@@ -330,6 +330,7 @@ def build_engine(
         window_bytes=block_bytes(config, numerics, "window"),
         sliding_window=config.sliding_window,
         model_context=config.max_position_embeddings,
+        mapped_bytes=_mapped_bytes(weights),
     )
     store = KVCache(config, numerics, plan.full_blocks, plan.window_blocks)
     model = Transformer(
@@ -351,3 +352,9 @@ def build_engine(
         options=options,
         observer=observer,
     )
+
+
+def _mapped_bytes(weights: Weights) -> int:
+    """Weights that lie in the checkpoint's pages: experts in MXFP4, and the embedding."""
+    experts = [m for layer in weights.layers for m in (layer.gate_up, layer.down) if m.kind == "mxfp4"]
+    return weights.embedding.nbytes + sum(m.nbytes for m in experts)

@@ -12,7 +12,8 @@ from ossia.errors import ContextLengthError, InputError, MemoryLimitError
 from ossia.model.kv_cache import BLOCK
 
 GIB = 1 << 30
-_SHARE_OF_AVAILABLE = 0.4  # weights that are mapped count as available too, and need their part
+_SHARE_OF_SPARE = 0.5  # of the memory that is available and not needed by mapped weights
+_LEAST_SPARE = 0.125  # of what is available: where weights alone fill the memory, they give way a little
 _OTHERS_CONTEXT = 8192  # tokens meant for each sequence beside the longest one
 _SNAPSHOTS = 64  # prefixes meant to stay resumable when all sequences run
 
@@ -23,8 +24,8 @@ class EngineOptions:
 
     `max_batch_tokens`: tokens computed in one step. `max_chunk`: most of them from one sequence (None: no
     limit of its own). `max_context`: prompt + answer, at most (None: the model's limit, or what memory
-    allows). `kv_bytes`: size of the KV cache (None: up to 40% of the memory that is available). None of
-    these changes a result, only when it comes.
+    allows). `kv_bytes`: size of the KV cache (None: up to half of the memory to spare). None of these changes
+    a result, only when it comes.
     """
 
     max_batch_tokens: int = 512
@@ -66,11 +67,13 @@ def plan_pools(
     window_bytes: int,
     sliding_window: int,
     model_context: int,
+    mapped_bytes: int = 0,
     available_bytes: int | None = None,
 ) -> PoolPlan:
     """Divide the memory between the groups; `full_bytes` and `window_bytes` are one block's.
 
-    `available_bytes`: what the machine can spare (None: ask it). Raises ContextLengthError where
+    `available_bytes`: what the system can give (None: ask it), of which `mapped_bytes` of weights, counted as
+    available because the system could drop them, should rather stay. Raises ContextLengthError where
     `max_context` is over the model's limit, MemoryLimitError where memory does not suffice.
     """
     if options.max_context is not None and options.max_context > model_context:
@@ -86,7 +89,7 @@ def plan_pools(
     block = full_bytes, window_bytes
     needed = _least(options, context, sliding_window)
     wanted = _wanted(options, context, sliding_window)
-    budget = _budget(options, _cost(needed, block), _cost(wanted, block), available)
+    budget = _budget(options, _cost(needed, block), _cost(wanted, block), available, mapped_bytes)
     served = options.max_sequences * window_blocks_needed(sliding_window)
     full, window = _divide(budget, block, wanted, served)
     if full < needed[0]:
@@ -129,10 +132,11 @@ def _cost(blocks: tuple[int, int], block_bytes: tuple[int, int]) -> int:
     return blocks[0] * block_bytes[0] + blocks[1] * block_bytes[1]
 
 
-def _budget(options: EngineOptions, needed: int, wanted: int, available: int) -> int:
-    """Bytes to spend: what was given, else a share of what is available, or more if nothing runs with it."""
+def _budget(options: EngineOptions, needed: int, wanted: int, available: int, mapped: int) -> int:
+    """Bytes to spend: what was given, else a share of what can be spared, or more if nothing runs with it."""
     if options.kv_bytes is None:
-        return min(wanted, max(int(available * _SHARE_OF_AVAILABLE), min(needed, available)))
+        spare = max(available - mapped, int(available * _LEAST_SPARE))
+        return min(wanted, max(int(spare * _SHARE_OF_SPARE), min(needed, available)))
     if options.kv_bytes > available:
         raise _too_little(options, options.kv_bytes, available, available)
     return options.kv_bytes

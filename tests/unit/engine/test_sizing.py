@@ -27,8 +27,19 @@ def test_with_plenty_of_memory_the_whole_context_fits_once_and_others_beside_it(
 
 def test_takes_no_more_than_its_share_of_what_is_available():
     small = plan(2 * GIB)
-    assert small.size_bytes <= 0.4 * 2 * GIB
+    assert small.size_bytes <= GIB
     assert 8192 < small.context_length < 131_072
+
+
+def test_leaves_room_for_mapped_weights():
+    shape = SHAPE_20B | {"available_bytes": 14 * GIB}
+    beside_weights = plan_pools(EngineOptions(), **shape, mapped_bytes=12 * GIB)
+    assert beside_weights.size_bytes <= GIB
+    tight = plan_pools(EngineOptions(), **shape, mapped_bytes=20 * GIB)
+    assert 0 < tight.size_bytes <= GIB
+    assert tight.context_length > 8192
+    asked = plan_pools(EngineOptions(max_context=131_072), **shape, mapped_bytes=12 * GIB)
+    assert asked.context_length == 131_072  # asked for by name: the weights give way
 
 
 def test_kv_bytes_are_used_and_not_exceeded():
