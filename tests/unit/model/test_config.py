@@ -114,6 +114,11 @@ def test_plain_rope():
     assert c.max_position_embeddings == 4096
 
 
+def test_a_yarn_ramp_is_truncated_unless_told_otherwise():
+    rope = {k: v for k, v in CONFIG["rope_scaling"].items() if k != "truncate"}
+    assert config_from_dict(CONFIG | {"rope_scaling": rope}).rope.truncate  # as in transformers
+
+
 def test_stop_ids_of_generation_config_join(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(PUBLISHED))
     (tmp_path / "generation_config.json").write_text('{"eos_token_id": [200002, 199999, 200012]}')

@@ -8,6 +8,7 @@ from ossia.model.checkpoint import open_checkpoint
 from ossia.model.config import config_from_dict
 from ossia.model.kv_cache import BLOCK, KVCache, block_bytes
 from ossia.model.plan import count_parameters, memory_plan
+from ossia.model.transformer import Transformer
 from ossia.model.weights import load_weights
 
 
@@ -84,6 +85,15 @@ def test_plan_and_loaded_weights_agree(tiny_folder, numerics):
                 dense += part.nbytes
     plan = memory_plan(ckpt.config, numerics, 64)
     assert (plan.dense, plan.experts, plan.embedding) == (dense, experts, weights.embedding.nbytes)
+
+
+def test_activations_cover_what_the_transformer_allocates(tiny_folder):
+    ckpt = open_checkpoint(tiny_folder)
+    c, weights = ckpt.config, load_weights(ckpt, ckpt.config, "f32")
+    model = Transformer(c, weights, KVCache(c, "f32", 1, 1), "f32", 100, 1, 1)
+    s = model._scratch
+    held = sum(a.nbytes for a in (s.x, s.normed, s.qkv, s.hidden.data, s.heads.data))
+    assert held < memory_plan(c, "f32", 64, max_batch_tokens=100).activations < 4 * held
 
 
 @pytest.mark.parametrize("numerics", ["q8", "bf16", "f32"])

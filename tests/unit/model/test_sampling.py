@@ -8,7 +8,14 @@ import pytest
 
 from ossia.errors import InputError
 from ossia.model.gumbel import exponentials, stream_key
-from ossia.model.sampling import SamplingParams, Token, TokenHistory, log_probabilities, sample
+from ossia.model.sampling import (
+    SamplingParams,
+    Token,
+    TokenHistory,
+    candidates,
+    log_probabilities,
+    sample,
+)
 
 RNG = np.random.default_rng(5)
 SMALL = np.log(np.array([0.5, 0.25, 0.125, 0.0625, 0.0625], np.float32))
@@ -132,6 +139,21 @@ def test_top_p_looks_as_deep_as_it_must():
     assert max(kept) < 1000
     full = np.exp(logits.astype(float)).sum()
     assert 1000 / full > 0.9
+
+
+@pytest.mark.parametrize("depth", [1.0, 3.0, 5.5, 7.5, 9.5, 12.5, 15.5, 25.0])
+def test_top_p_reaches_down_to_any_depth(depth):
+    logits = np.full(11, -depth, np.float32)
+    logits[0] = 0
+    ids, _ = candidates(logits, SamplingParams(top_p=1 - 1e-11))
+    assert ids.tolist() == list(range(11))
+
+
+def test_top_p_takes_as_many_of_the_equals_as_it_needs():
+    logits = np.full(1001, -math.log(1000), np.float32)
+    logits[0] = 0  # half of the whole
+    ids, _ = candidates(logits, SamplingParams(top_p=0.75))
+    assert 495 <= ids.size <= 505
 
 
 def test_top_p_counts_what_top_k_left():

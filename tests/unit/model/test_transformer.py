@@ -181,6 +181,18 @@ def test_a_batch_beyond_the_buffers_is_our_fault(tiny_folder):
         model.forward(single_sequence([1], 8 * BLOCK))
 
 
+def test_a_copy_stays_in_its_group(tiny_folder):
+    tiny = Tiny(tiny_folder, "q8")
+    tiny.model(blocks=3).forward(single_sequence(IDS[:20]))
+    before = [(layer.k.copy(), layer.v.copy()) for layer in tiny.kv.layers]
+    tiny.kv.copy_block("window", 0, 2)
+    for layer, (k, v), kind in zip(tiny.kv.layers, before, tiny.config.layer_types, strict=True):
+        moved = kind == "sliding_attention"
+        assert (layer.k[2] == (k[0] if moved else k[2])).all()
+        assert (layer.v[2] == (v[0] if moved else v[2])).all()
+        assert k[0].any()
+
+
 def test_copied_blocks_carry_on_alike(tiny, whole):
     model = tiny.model(blocks=10)
     model.forward(single_sequence(IDS[:100]))
