@@ -3,7 +3,7 @@
 `python bench/gil.py [--threads 1] [--steps 400]`. Random weights in pocket's shape. One decode step of one
 sequence: alone, beside a busy thread, and beside a busy *process*, which takes as much of the machine but not
 the GIL; in turns, so that whatever else the machine does disturbs all alike. Once with CPython's own switch
-interval, once with the engine thread's. Medians, and their ratios.
+interval, once with the engine's. Medians, and their ratios.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from contextlib import contextmanager, nullcontext
 
 import numpy as np
 
-from ossia.backends.native import SWITCH_INTERVAL_S
+import ossia.engine.switch_interval as switching
 from ossia.engine import Engine, EngineOptions, build_engine
 from ossia.kernels import cpu
 from ossia.kernels.tensors import Matrix
@@ -132,13 +132,12 @@ def compare(engine: Engine, rounds: int, interval_s: float) -> dict[str, float]:
     """Median milliseconds of a step in each company, by turns of 10 steps."""
     company = {"alone": nullcontext, "thread": busy_thread, "process": busy_process}
     times: dict[str, list[float]] = {name: [] for name in company}
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(interval_s)
+    found, switching.SWITCH_INTERVAL_S = switching.SWITCH_INTERVAL_S, interval_s
     for _ in range(rounds):
         for name, beside in company.items():
             with beside():
                 times[name] += steps_s(engine, 10)
-    sys.setswitchinterval(before)
+    switching.SWITCH_INTERVAL_S = found
     return {name: float(np.median(values)) * 1e3 for name, values in times.items()}
 
 
@@ -159,7 +158,7 @@ def main() -> None:
         engine = build_engine(config, weights, "q8", options)
         engine.submit([1, 2, 3], SamplingParams(temperature=args.temperature, seed=1))
         steps_s(engine, 20)
-        for interval_s in (sys.getswitchinterval(), SWITCH_INTERVAL_S):
+        for interval_s in (sys.getswitchinterval(), switching.SWITCH_INTERVAL_S):
             ms = compare(engine, args.steps // 10, interval_s)
             print(
                 f"{threads} kernel thread(s), switch interval {interval_s * 1e3:.2f} ms:"

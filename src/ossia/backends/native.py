@@ -3,15 +3,12 @@
 Only the engine's thread touches the engine. Callers leave commands in an inbox; tokens travel back with
 one wake-up per event loop and step. An idle engine sleeps on a condition.
 
-A step gives the GIL back while it is in native code and needs it again afterwards. Beside a thread that
-never sleeps CPython hands it over only every `sys.getswitchinterval()`, 5 ms by default: longer than
-many a step. So the thread asks for `SWITCH_INTERVAL_S` while it has work and restores what it found
-when it has none. The interval belongs to the process; it matters only where threads compete.
+While it has work the thread keeps the process's switch interval short (`engine.switch_interval`), and
+restores it when it has none.
 """
 
 import asyncio
 import atexit
-import sys
 import threading
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Sequence
@@ -23,10 +20,9 @@ from numpy.typing import NDArray
 from ossia.backends.base import Capabilities
 from ossia.engine.engine import Engine, EngineStats, Output
 from ossia.engine.sequence import Sequence as EngineSequence
+from ossia.engine.switch_interval import SwitchInterval
 from ossia.errors import BackendError, OssiaError
 from ossia.model.sampling import SamplingParams, Token
-
-SWITCH_INTERVAL_S = 50e-6
 
 _Item = Token | OssiaError
 
@@ -56,7 +52,7 @@ class NativeBackend:
         self._ended = False
         self._failure: BaseException | None = None
         self._streams: dict[EngineSequence, _Stream] = {}
-        self._interval = _SwitchInterval()
+        self._interval = SwitchInterval()
         # A daemon, or a program that forgot to close would never exit; atexit still ends the thread in
         # order, before the interpreter is taken apart.
         self._thread = threading.Thread(target=self._run, name="ossia-engine", daemon=True)
@@ -209,21 +205,3 @@ def _send(loop: asyncio.AbstractEventLoop, parcel: list[tuple[asyncio.Queue[_Ite
 def _put(parcel: list[tuple[asyncio.Queue[_Item], _Item]]) -> None:
     for queue, item in parcel:
         queue.put_nowait(item)
-
-
-class _SwitchInterval:
-    """Shortens the process's switch interval while there is work, and puts back what it found."""
-
-    def __init__(self) -> None:
-        self._found: float | None = None
-
-    def shorten(self) -> None:
-        now = sys.getswitchinterval()
-        if now > SWITCH_INTERVAL_S:
-            self._found = now
-            sys.setswitchinterval(SWITCH_INTERVAL_S)
-
-    def restore(self) -> None:
-        if self._found is not None and sys.getswitchinterval() <= SWITCH_INTERVAL_S:
-            sys.setswitchinterval(self._found)
-        self._found = None

@@ -21,6 +21,7 @@ from ossia.engine.paging import BlockStore, Paging
 from ossia.engine.scheduler import Chunk, Scheduler
 from ossia.engine.sequence import Sequence, new_sequence
 from ossia.engine.sizing import EngineOptions, PoolPlan, plan_pools
+from ossia.engine.switch_interval import SwitchInterval
 from ossia.errors import ContextLengthError, InputError
 from ossia.model.batch import Batch
 from ossia.model.config import ModelConfig
@@ -125,6 +126,7 @@ class Engine:
             max_sequences=options.max_sequences,
             max_chunk=options.max_chunk or options.max_batch_tokens,
         )
+        self._quick_turns = SwitchInterval()
         self._counters = _Counters()
         self._arrivals = 0
 
@@ -178,12 +180,13 @@ class Engine:
     def step(self) -> list[Output]:
         """Compute once for everyone who is scheduled; returns the tokens this brought, oldest request
         first. One native call. A finished sequence has given back everything."""
-        chunks = self._scheduler.schedule()
-        if not chunks:
-            return []
-        logits = self._model.forward(make_batch(chunks))
-        sampled = self._sample(chunks, logits)
-        return self._commit(chunks, sampled)
+        with self._quick_turns:
+            chunks = self._scheduler.schedule()
+            if not chunks:
+                return []
+            logits = self._model.forward(make_batch(chunks))
+            sampled = self._sample(chunks, logits)
+            return self._commit(chunks, sampled)
 
     def cancel(self, sequence: Sequence) -> None:
         """Stop a sequence and free all it holds, at once; nothing if it has finished."""

@@ -9,7 +9,7 @@ from contextlib import aclosing
 import pytest
 
 from ossia.backends import Backend, NativeBackend
-from ossia.backends.native import SWITCH_INTERVAL_S
+from ossia.engine.switch_interval import SWITCH_INTERVAL_S
 from ossia.errors import BackendError, ContextLengthError, InputError
 from ossia.model.sampling import SamplingParams
 
