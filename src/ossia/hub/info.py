@@ -133,7 +133,7 @@ def _gguf_metadata(path: Path) -> dict[str, Any]:
                 (kind,) = struct.unpack_from("<I", data, at)
                 metadata[key], at = _gguf_value(data, at + 4, kind)
             return metadata
-    except (OSError, ValueError, struct.error) as error:
+    except (OSError, ValueError, OverflowError, struct.error) as error:
         raise CheckpointError(
             f"{path.name} is not a whole GGUF file: {error}",
             value=str(path),
@@ -143,7 +143,7 @@ def _gguf_metadata(path: Path) -> dict[str, Any]:
 
 
 def _gguf_value(data: mmap, at: int, kind: int) -> tuple[Any, int]:
-    """(value, position after it); raises ValueError or struct.error at the end of the file."""
+    """(value, position after it); raises ValueError, OverflowError or struct.error past the end of the file."""
     if kind == _GGUF_STRING:
         (length,) = struct.unpack_from("<Q", data, at)
         if at + 8 + length > len(data):

@@ -96,3 +96,24 @@ def test_a_gguf_file_of_another_architecture(settings, tmp_path):
     writer.close()
     with pytest.raises(ConfigError, match="llama"):
         describe(str(path), settings=settings)
+
+
+def test_a_damaged_gguf_file_never_gets_past_the_typed_errors(settings, tmp_path):
+    path = tmp_path / "whole.gguf"
+    writer = gguf.GGUFWriter(path, "gpt-oss")
+    writer.add_block_count(24)
+    writer.add_head_count(64)
+    writer.add_token_list(["a", "b", "c"])
+    writer.add_array("numbers", [1, 2, 3])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    whole, broken = path.read_bytes(), tmp_path / "broken.gguf"
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        data = bytearray(whole)
+        at = int(rng.integers(4, len(data) - 8))
+        data[at : at + 8] = rng.choice([b"\xff" * 8, rng.bytes(8), b"\xff" * 7 + b"\x7f", b"\0" * 8])
+        broken.write_bytes(data)
+        with pytest.raises((CheckpointError, ConfigError)):
+            describe(str(broken), settings=settings)
