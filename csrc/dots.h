@@ -514,11 +514,14 @@ OSSIA_INLINE void store_sums(float* out, PanelSum a, int64_t rows) {
 
 #if OSSIA_LEVEL != OSSIA_SCALAR
 
-// ---- gemv over both ----
+// ---- gemv over both: the same place a few rows on is prefetched, at least so many bytes ahead ----
+
+constexpr int64_t kAhead = 3072;
 
 template <class W, class S>
 static void gemv(const Slab& w, int64_t row_bytes, const Spread& x, float* out) {
   const int64_t blocks = w.blocks(), full = blocks / 4 * 4;
+  const int64_t groups = 1 + kAhead / (4 * row_bytes), ahead = groups * 4 * row_bytes;
   for (int64_t r = 0; r < w.rows; r += 4) {
     const W* rows[4];
     const S* scales[4];
@@ -527,9 +530,12 @@ static void gemv(const Slab& w, int64_t row_bytes, const Spread& x, float* out) 
       rows[i] = static_cast<const W*>(w.data) + at * row_bytes;
       scales[i] = static_cast<const S*>(w.scales) + at * blocks;
     }
-    const int64_t ahead = 4 * row_bytes;  // the next four rows
     Classes c = no_classes();
-    for (int64_t b = 0; b < full; b += 4) c = step(rows, scales, x, b, 4, ahead, c);
+    const char* next_scales = reinterpret_cast<const char*>(scales[0] + groups * 4 * blocks);
+    for (int64_t b = 0; b < full; b += 4) {
+      _mm_prefetch(next_scales + b * 4 * sizeof(S), _MM_HINT_T0);
+      c = step(rows, scales, x, b, 4, ahead, c);
+    }
     if (full < blocks) c = step(rows, scales, x, full, blocks - full, ahead, c);
     float sums[4];
     _mm_storeu_ps(sums, sum_classes(c));
