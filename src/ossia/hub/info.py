@@ -143,7 +143,7 @@ def _gguf_metadata(path: Path) -> dict[str, Any]:
 
 
 def _gguf_value(data: mmap, at: int, kind: int) -> tuple[Any, int]:
-    """(value, position after it); raises ValueError, OverflowError or struct.error past the end of the file."""
+    """(value, position after it); raises ValueError, OverflowError or struct.error past the end."""
     if kind == _GGUF_STRING:
         (length,) = struct.unpack_from("<Q", data, at)
         if at + 8 + length > len(data):
