@@ -11,7 +11,7 @@ PROSE = "The quick brown fox jumps over the lazy dog, and then it sleeps for a w
 def wrapped(text: str, width: int, piece: int) -> str:
     wrapper = Wrapper(width)
     pieces = (text[i : i + piece] for i in range(0, len(text), piece))
-    return "".join(map(wrapper.feed, pieces)) + wrapper.flush()
+    return "".join(wrapper.feed(part).plain for part in pieces) + wrapper.flush().plain
 
 
 @pytest.mark.parametrize("piece", [1, 2, 3, 7, 1000])
@@ -49,4 +49,11 @@ def test_an_address_longer_than_a_line_stays_whole() -> None:
 
 
 def test_the_first_chinese_character_is_not_held_back() -> None:
-    assert Wrapper(40).feed("法") == "法"
+    assert Wrapper(40).feed("法").plain == "法"
+
+
+def test_styles_go_with_their_characters() -> None:
+    wrapper = Wrapper(20)
+    out = wrapper.feed("plain ") + wrapper.feed("bold", "bold") + wrapper.feed(" and plain") + wrapper.flush()
+    bold = [out.plain[span.start : span.end] for span in out.spans if span.style == "bold"]
+    assert (out.plain, "".join(bold)) == ("plain bold and plain", "bold")

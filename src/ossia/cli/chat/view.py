@@ -9,21 +9,22 @@ import time
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.style import Style
 from rich.text import Text
 
 from ossia.agent import events
 from ossia.cli.app import App
+from ossia.cli.chat.markdown import Look, Markdown
 from ossia.cli.chat.wrap import Wrapper
 from ossia.cli.messages import M
 from ossia.cli.screen import short_name, visible
 
-_DIM = Style(dim=True)
-_REASONING = Style(dim=True, italic=True)
-_CALL = Style(color="cyan")
-_BAD = Style(color="red")
-_NOTICE = Style(color="yellow")
-_PLAIN = Style()
+_DIM = "dim"
+_REASONING = "dim italic"
+_CALL = "cyan"
+_BAD = "red"
+_NOTICE = "yellow"
+_PLAIN = ""
+_LOOKS: dict[Look, str] = {"plain": "", "strong": "bold", "code": "cyan"}
 _RESULT_LINES = 12
 
 
@@ -48,7 +49,7 @@ class View:
         self._thought_tokens = 0
         self._thought = ""
         self._printed_thought = 0  # characters of the current reasoning already on the screen
-        self._style = _PLAIN
+        self._markdown = Markdown()
         self.answered = False  # whether some of the final answer has come
 
     def feed(self, event: events.Event) -> None:
@@ -60,7 +61,8 @@ class View:
                 self._stream("preamble", text, _PLAIN)
             case events.TextDelta(text=text):
                 self.answered = True
-                self._stream("text", text, _PLAIN)
+                self._enter("text")
+                self._print_marked(self._markdown.feed(visible(text)))
             case events.CallStarted(call_id=call_id, name=name):
                 self._stream(f"call {call_id}", f"→ {short_name(name)} ", _CALL)
             case events.CallDelta(call_id=call_id, text=text):
@@ -112,7 +114,7 @@ class View:
     def space(self) -> None:
         """Print an empty line."""
         self._newline()
-        self._print("\n", _PLAIN)
+        self._print(Text("\n"))
 
     def show_reasoning(self) -> None:
         """Print the last reasoning in full."""
@@ -136,9 +138,7 @@ class View:
             self._show_thought()
 
     def _show_thought(self) -> None:
-        self._clear_waiting()
-        self._style = _REASONING
-        self._print(self._wrapper.feed(visible(self._thought[self._printed_thought :])), _REASONING)
+        self._print(self._wrapper.feed(visible(self._thought[self._printed_thought :]), _REASONING))
         self._printed_thought = len(self._thought)
 
     def _end_thought(self) -> None:
@@ -161,28 +161,32 @@ class View:
         self._end_thought()
         self._newline()
         if (self._section, section) in (("thought", "text"), ("result", "text"), ("preamble", "text")):
-            self._print("\n", _PLAIN)
+            self._print(Text("\n"))
         self._section = section
 
-    def _stream(self, section: str, text: str, style: Style) -> None:
+    def _stream(self, section: str, text: str, style: str) -> None:
         self._enter(section)
-        self._style = style
-        self._print(self._wrapper.feed(visible(text)), style)
+        self._print(self._wrapper.feed(visible(text), style))
+
+    def _print_marked(self, runs: list[tuple[str, Look]]) -> None:
+        for text, look in runs:
+            self._print(self._wrapper.feed(text, _LOOKS[look]))
 
     def _newline(self) -> None:
         self._clear_waiting()
-        self._print(self._wrapper.flush(), self._style)
+        self._print_marked(self._markdown.flush())
+        self._print(self._wrapper.flush())
         if not self._wrapper.at_line_start:
-            self._print(self._wrapper.feed("\n"), _PLAIN)
+            self._print(self._wrapper.feed("\n"))
 
-    def _line(self, text: str, style: Style) -> None:
+    def _line(self, text: str, style: str) -> None:
         lines = Wrapper(self.console.width)
-        self._print(lines.feed(visible(text) + "\n"), style)
+        self._print(lines.feed(visible(text) + "\n", style))
 
-    def _print(self, text: str, style: Style) -> None:
+    def _print(self, text: Text) -> None:
         if text:
             self._clear_waiting()
-            self.console.print(Text(text, style=style), end="", soft_wrap=True)
+            self.console.print(text, end="", soft_wrap=True)
 
     def _wait(self, text: str) -> None:
         if not self.console.is_terminal or self.console.is_dumb_terminal:

@@ -1,6 +1,7 @@
 """Break streamed text at words: a terminal alone would cut them in half."""
 
 from rich.cells import cell_len
+from rich.text import Text
 
 _FENCE = "```"
 
@@ -9,14 +10,15 @@ class Wrapper:
     """Takes text piece by piece and returns it with line breaks where a word would not fit.
 
     Holds back a word until it is complete. Chinese and Japanese, which have no spaces, may break after any
-    character. Lines inside code fences, and words longer than a line (addresses), stay whole.
+    character. Lines inside code fences, and words longer than a line (addresses), stay whole. Styles go
+    with their characters.
     """
 
     def __init__(self, width: int) -> None:
         self._width = max(width, 20)
         self._column = 0
-        self._word = ""
-        self._space = ""  # blanks before the word, dropped where the line breaks
+        self._word = Text()
+        self._space = Text()  # blanks before the word, dropped where the line breaks
         self._line = ""  # the line so far, as it came: to notice a fence
         self._fenced = False
         self._passing = False  # inside a word that is longer than a line
@@ -26,55 +28,64 @@ class Wrapper:
         """Whether nothing stands on the current line yet."""
         return self._column == 0 and not self._line
 
-    def feed(self, text: str) -> str:
+    def feed(self, text: str, style: str = "") -> Text:
         """Return what can be printed now."""
-        return "".join(self._char(char) for char in text)
-
-    def flush(self) -> str:
-        """Return the word that was held back."""
-        return self._end_word()
-
-    def _char(self, char: str) -> str:
-        if char == "\n":
-            return self._end_line()
-        self._line += char
-        if char in " \t":
-            out = self._end_word()
-            self._space += char
-            self._passing = False
-            return out
-        if self._passing:
-            self._advance(cell_len(char))
-            return char
-        if _breaks_anywhere(char):
-            before = self._end_word()
-            self._word = char
-            return before + self._end_word()
-        self._word += char
-        if cell_len(self._word) < self._width and not self._fenced:
-            return ""
-        self._passing = True
-        return self._end_word()
-
-    def _end_line(self) -> str:
-        out = self._end_word() + (self._space if self._fenced else "") + "\n"
-        if self._line.lstrip().startswith(_FENCE):
-            self._fenced = not self._fenced
-        self._column, self._space, self._line, self._passing = 0, "", "", False
+        out = Text()
+        for char in text:
+            self._char(char, style, out)
         return out
 
-    def _end_word(self) -> str:
+    def flush(self) -> Text:
+        """Return the word that was held back."""
+        out = Text()
+        self._end_word(out)
+        return out
+
+    def _char(self, char: str, style: str, out: Text) -> None:
+        if char == "\n":
+            self._end_line(out)
+            return
+        self._line += char
+        if char in " \t":
+            self._end_word(out)
+            self._space.append(char, style)
+            self._passing = False
+        elif self._passing:
+            self._advance(cell_len(char))
+            out.append(char, style)
+        elif _breaks_anywhere(char):
+            self._end_word(out)
+            self._word.append(char, style)
+            self._end_word(out)
+        else:
+            self._word.append(char, style)
+            if self._fenced or self._word.cell_len >= self._width:
+                self._passing = True
+                self._end_word(out)
+
+    def _end_line(self, out: Text) -> None:
+        self._end_word(out)
+        if self._fenced:
+            out.append_text(self._space)
+        out.append("\n")
+        if self._line.lstrip().startswith(_FENCE):
+            self._fenced = not self._fenced
+        self._column, self._space, self._line, self._passing = 0, Text(), "", False
+
+    def _end_word(self, out: Text) -> None:
         word, space = self._word, self._space
         if not word:
-            return ""
-        self._word = self._space = ""
-        size, gap = cell_len(word), len(space.expandtabs(8))
-        if not self._fenced and self._column and self._column + gap + size > self._width:
+            return
+        self._word, self._space = Text(), Text()
+        gap = len(space.plain.expandtabs(8))
+        if not self._fenced and self._column and self._column + gap + word.cell_len > self._width:
             self._column = 0
-            self._advance(size)
-            return "\n" + word
-        self._advance(gap + size)
-        return space + word
+            out.append("\n")
+        else:
+            out.append_text(space)
+            self._advance(gap)
+        out.append_text(word)
+        self._advance(word.cell_len)
 
     def _advance(self, cells: int) -> None:
         # A full line is not an empty one: the terminal goes on below only with the next character.
