@@ -29,6 +29,7 @@ Fit = Literal["fits", "tight", "too large"]
 
 _LEAST_CONTEXT = 2048  # tokens: the shortest conversation worth loading a model for
 _O200K_VOCAB = 201088
+_POCKET_SHAPE = (49152, 30, 576)  # vocabulary, layers, width
 _POCKET_IDENTITY = (
     "You are Ossia's pocket model, a small language model."  # as it was trained: posttrain.scenarios
 )
@@ -72,21 +73,31 @@ def load(
         lambda done, total: progress(f"loading {found.name}", size * done // total, size),
     )
     backend = NativeBackend(build_engine(config, weights, chosen, options))
-    return Model(backend, tokenizer, card_of(found, backend.context_length))
+    return Model(backend, tokenizer, card_of(found, config, backend.context_length))
 
 
-def card_of(model: FoundModel, context_length: int) -> ModelCard:
-    """What is known about a model besides its weights: who it is told it is, and what it cannot do."""
-    if model.name == POCKET:
+def card_of(model: FoundModel, config: ModelConfig, context_length: int) -> ModelCard:
+    """What is known about a model besides its weights: who it is told it is, and what it cannot do.
+
+    Pocket is known by its shape too, under whatever path it lies. A model with another vocabulary than
+    gpt-oss's is told no identity: it is not OpenAI's.
+    """
+    if model.name == POCKET or _shape(config) == _POCKET_SHAPE:
         return ModelCard(
-            name=POCKET,
+            name=model.name,
             identity=_POCKET_IDENTITY,
             knowledge_cutoff=None,
             context_length=context_length,
             english_only=True,
             description="A small model to try everything with: English, weak facts, simple tool calls.",
         )
+    if config.vocab_size != _O200K_VOCAB:
+        return ModelCard(model.name, identity=None, knowledge_cutoff=None, context_length=context_length)
     return ModelCard(name=model.name, context_length=context_length)
+
+
+def _shape(config: ModelConfig) -> tuple[int, int, int]:
+    return config.vocab_size, config.num_hidden_layers, config.hidden_size
 
 
 def fit(plan: MemoryPlan, config: ModelConfig, available: int) -> Fit:

@@ -19,7 +19,7 @@ from ossia.errors import (
 )
 from ossia.hub import load as loading
 from ossia.hub.load import card_of, fit, load, require_memory
-from ossia.hub.sources import FoundModel, locate
+from ossia.hub.sources import FoundModel
 from ossia.model.config import config_from_dict
 from ossia.model.plan import memory_plan
 from ossia.posttrain import scenarios
@@ -173,10 +173,14 @@ def test_the_default_model_is_asked_for_by_its_setting(settings):
         load(settings=replace(settings, model="gpt-oss:20b"))
 
 
-def test_pockets_card_says_what_it_is(settings, write_checkpoint):
-    write_checkpoint(settings.data_dir / "models" / "pocket")
-    card = card_of(locate("pocket", settings), 8192)
-    assert (card.name, card.context_length, card.english_only) == ("pocket", 8192, True)
+POCKET_SHAPE = {"vocab_size": 49152, "num_hidden_layers": 30, "hidden_size": 576}
+
+
+@pytest.mark.parametrize(("name", "shape"), [("pocket", {}), ("/somewhere/else", POCKET_SHAPE)])
+def test_pockets_card_says_what_it_is_by_name_or_by_shape(tmp_path, name, shape):
+    config = config_from_dict(CONFIG_20B | shape)
+    card = card_of(FoundModel(name, "folder", tmp_path, "safetensors", 0), config, 8192)
+    assert (card.name, card.context_length, card.english_only) == (name, 8192, True)
     assert card.identity == scenarios.IDENTITY  # it was trained to hear this
     assert card.knowledge_cutoff is None
     assert "ChatGPT" not in card.identity
@@ -184,9 +188,16 @@ def test_pockets_card_says_what_it_is(settings, write_checkpoint):
 
 
 def test_gpt_oss_keeps_the_identity_it_was_trained_with(tmp_path):
-    card = card_of(FoundModel("openai/gpt-oss-20b", "huggingface", tmp_path, "safetensors", 0), 131072)
+    model = FoundModel("openai/gpt-oss-20b", "huggingface", tmp_path, "safetensors", 0)
+    card = card_of(model, config_from_dict(CONFIG_20B), 131072)
     assert (card.identity, card.knowledge_cutoff) == (
         "You are ChatGPT, a large language model trained by OpenAI.",
         "2024-06",
     )
     assert not card.english_only
+
+
+def test_a_model_with_a_vocabulary_of_its_own_is_not_called_openais(tmp_path):
+    config = config_from_dict(CONFIG_20B | {"vocab_size": 1024})
+    card = card_of(FoundModel("mine", "ossia", tmp_path, "safetensors", 0), config, 131072)
+    assert (card.identity, card.knowledge_cutoff) == (None, None)
