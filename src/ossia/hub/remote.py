@@ -177,7 +177,15 @@ class _Transfer:
 
     def _is_right(self, file: RemoteFile, copy: Path) -> bool:
         """Whether `copy` has the published hash; one that has not is removed."""
-        if copy.stat().st_size == file.size and digest_of(copy, file.digest) == file.digest:
+
+        def say(_: str, done: int, total: int) -> None:
+            self._progress(f"checking {file.path}", done, total)
+
+        progress = say if file.path.endswith(".safetensors") else silent
+        if (
+            copy.stat().st_size == file.size
+            and digest_of(copy, file.digest, progress=progress) == file.digest
+        ):
             return True
         copy.unlink()
         return False
