@@ -62,7 +62,7 @@ def load(
     require_loadable(found)
     config = load_config(found.path)
     require_memory(found.name, memory_plan(config, chosen, _context(config, max_context)), config)
-    configure(isa or settings.isa, threads or settings.threads)
+    configure(isa or settings.isa, settings.threads if threads is None else threads)
     checkpoint = open_checkpoint(found.path, config)
     tokenizer = _tokenizer(found, config)
     size = checkpoint.size_bytes

@@ -131,6 +131,12 @@ def test_a_tokenizer_larger_than_the_vocabulary_is_refused(settings, write_check
         load("mine", settings=settings)
 
 
+def test_gpt_oss_without_a_tokenizer_file_uses_the_packaged_vocabulary(tmp_path):
+    """As its original/ layout comes."""
+    model = FoundModel("openai/gpt-oss-20b", "huggingface", tmp_path, "safetensors", 0)
+    assert loading._tokenizer(model, config_from_dict(CONFIG_20B)).markers.start == 200006
+
+
 def test_a_missing_tokenizer_is_refused(settings, write_checkpoint):
     folder = write_checkpoint(settings.data_dir / "models" / "mine")
     (folder / "tokenizer.json").unlink()
@@ -143,7 +149,7 @@ def test_a_missing_tokenizer_is_refused(settings, write_checkpoint):
     [
         ({"numerics": "int4"}, SettingsError),
         ({"isa": "sse2"}, IsaUnavailableError),
-        ({"threads": -1}, SettingsError),
+        ({"threads": 0}, SettingsError),
     ],
 )
 def test_impossible_options_are_typed(settings, write_checkpoint, options, error):
