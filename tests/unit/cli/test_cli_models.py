@@ -2,15 +2,19 @@
 
 import io
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import click
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 
 from ossia.cli.app import App
 from ossia.cli.main import execute
+from ossia.cli.models.progress import COLUMNS, Bars
 from ossia.cli.models.pull import fetch
 from ossia.errors import DownloadError
 from ossia.settings import Settings
@@ -172,3 +176,25 @@ def test_korean_errors_frame_what_the_rooms_say(settings: Settings, capsys: Capt
     err = capsys.readouterr().err
     assert err.startswith("오류: 모델이 없습니다 (no model is called 'pockt'")
     assert "방법:  " in err
+
+
+def test_progress_on_a_terminal_keeps_one_bar_per_piece_of_work() -> None:
+    out = io.StringIO()
+    bars = Progress(*COLUMNS, console=Console(file=out, force_terminal=True, width=100))
+    shown = Bars(bars)
+    for what, done, total in (
+        ("config.json", 0, 10**9),
+        ("model-0.safetensors", 5 * 10**8, 10**9),  # counts on towards the same total
+        ("[bold]converting\x1b", 3, 30),  # layers, not bytes
+        ("waiting", 0, 0),
+    ):
+        shown.show(what, done, total)
+    with bars:
+        bars.refresh()
+    lines = re.sub(r"\x1b\[[^a-zA-Z]*[a-zA-Z]", "", out.getvalue()).split("\r")[-1].splitlines()
+    assert len([line for line in lines if line.strip()]) == 3
+    assert "model-0.safetensors" in lines[0]
+    assert "500.0 MB / 1.0 GB" in lines[0]
+    assert "[bold]converting␛" in lines[1]
+    assert "3/30" in lines[1]
+    assert "waiting" in lines[2]
