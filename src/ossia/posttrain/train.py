@@ -41,7 +41,7 @@ class Plan:
     rate: float = 1e-3
     batch: int = 10
     text_share: float = 0.25
-    max_tokens: int = 4096
+    max_tokens: int = 3072
     warmup: float = 0.03
     quantise_from: float = 0.45  # share of the run after which weights are MXFP4
 

@@ -1,7 +1,8 @@
 """Pocket's adapter: what Ossia trained, added to the converted base.
 
-One safetensors file in the package. Per layer and linear layer, `lora_a` (16, in), `lora_b` (out, 16) and `bias` (out);
-norms, the rows of the 14 marker tokens in embedding and head, and the feed-forward channels' order and scale.
+One safetensors file in the package. Per layer and linear layer, `lora_a` (16, in), `lora_b` (out, 16) and
+`bias` (out); norms, the rows of the 14 marker tokens in embedding and head, and the feed-forward channels'
+order and scale.
 """
 
 from dataclasses import dataclass

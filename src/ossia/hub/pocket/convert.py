@@ -1,8 +1,9 @@
 """Makes the pocket checkpoint: the base, converted, with the adapter added, in gpt-oss's published form.
 
-Eight experts of 192 channels are slices of the base's one feed-forward layer; a zero router and top-8 give each
-the weight 1/8, which `down` makes good for. Sinks of −100 and a window as long as the context do nothing.
-The numbers stay those of the base as far as bfloat16 and MXFP4 allow (`docs/pocket.md` has the figures).
+Eight experts of 192 channels are slices of the base's one feed-forward layer; a zero router and top-8 give
+each the weight 1/8, which `down` makes good for. Sinks of −100 and a window as long as the context do
+nothing. The numbers stay those of the base as far as bfloat16 and MXFP4 allow (`docs/pocket.md` has the
+figures).
 """
 
 import json
@@ -31,16 +32,23 @@ _UNQUANTISED = ["model.layers.*.self_attn", "model.layers.*.mlp.router", "model.
 
 
 class _Tensors:
-    """Collects tensors by name."""
+    """Collects tensors by name, as the checkpoint stores them (`exact`: all float32, nothing rounded)."""
 
-    def __init__(self) -> None:
+    def __init__(self, exact: bool) -> None:
         self.found: dict[str, Stored] = {}
+        self._exact = exact
 
-    def bf16(self, name: str, values: NDArray[np.float32]) -> None:
-        self.found[name] = Stored.of(values, "BF16")
+    def dense(self, name: str, values: NDArray[np.float32]) -> None:
+        self.found[name] = Stored.of(values, "F32" if self._exact else "BF16")
 
-    def bytes(self, name: str, values: NDArray[np.uint8]) -> None:
-        self.found[name] = Stored.of(values, "U8")
+    def experts(self, name: str, weights: NDArray[np.float32]) -> None:
+        """weights (E, out, in): MXFP4 blocks and scales; exact ones (E, in, out), as transformers has them."""
+        if self._exact:
+            self.found[name] = Stored.of(weights.transpose(0, 2, 1), "F32")
+            return
+        blocks, scales = to_mxfp4(weights)
+        self.found[f"{name}_blocks"] = Stored.of(blocks, "U8")
+        self.found[f"{name}_scales"] = Stored.of(scales, "U8")
 
 
 def convert_pocket(
@@ -48,8 +56,8 @@ def convert_pocket(
 ) -> None:
     """Write the checkpoint made of the GGUF file `base` to the folder `destination`, whole or not at all.
 
-    `adapter` is the packaged one where not given. Raises CheckpointError for a base that is truncated or of another
-    shape, DiskSpaceError when the disk is too small or fills up; nothing half-written stays.
+    `adapter` is the packaged one where not given. Raises CheckpointError for a base that is truncated or of
+    another shape, DiskSpaceError when the disk is too small or fills up; nothing half-written stays.
     """
     report = progress or silent
     source = read_gguf(base)
@@ -64,18 +72,23 @@ def convert_pocket(
     report(_STEP, size, size)
 
 
-def build_tensors(source: GgufFile, adapter: Adapter | None, report: Progress) -> dict[str, Stored]:
-    """The checkpoint's tensors by Hugging Face name."""
+def build_tensors(
+    source: GgufFile, adapter: Adapter | None, report: Progress, *, exact: bool = False
+) -> dict[str, Stored]:
+    """The checkpoint's tensors by Hugging Face name.
+
+    `exact` keeps all of them in float32 and the experts unquantised, to compare the conversion with its base.
+    """
     base = Base(source, adapter.channels if adapter else None)
     _check(base)
-    tensors = _Tensors()
+    tensors = _Tensors(exact)
     table = base.embedding()
     for name, key in (("model.embed_tokens.weight", "marker_embedding"), ("lm_head.weight", "marker_head")):
         rows = table.copy()
         if adapter:
             rows[list(base.marker_ids)] = adapter.get(key)
-        tensors.bf16(name, rows)
-    tensors.bf16("model.norm.weight", adapter.get("final_norm") if adapter else base.final_norm())
+        tensors.dense(name, rows)
+    tensors.dense("model.norm.weight", adapter.get("final_norm") if adapter else base.final_norm())
     for layer in range(base.num_layers):
         report(_STEP, layer, base.num_layers)
         _Layer(base, adapter, layer).write(tensors)
@@ -105,14 +118,14 @@ class _Layer:
             kept = self._adapter.get(f"layers.{self._layer}.{name}_norm") if self._adapter else None
             norm = self._base.norm(self._layer, name) if kept is None else kept
             stored = "input_layernorm" if name == "attention" else "post_attention_layernorm"
-            out.bf16(f"{prefix}.{stored}.weight", norm)
+            out.dense(f"{prefix}.{stored}.weight", norm)
         for name in ("q", "k", "v", "o"):
             weight = self._weight(name)
-            out.bf16(f"{prefix}.self_attn.{name}_proj.weight", weight)
-            out.bf16(f"{prefix}.self_attn.{name}_proj.bias", self._bias(name, len(weight)))
-        out.bf16(f"{prefix}.self_attn.sinks", np.full(self._base.num_heads, SINK, np.float32))
-        out.bf16(f"{prefix}.mlp.router.weight", np.zeros((NUM_EXPERTS, self._base.hidden_size), np.float32))
-        out.bf16(f"{prefix}.mlp.router.bias", np.zeros(NUM_EXPERTS, np.float32))
+            out.dense(f"{prefix}.self_attn.{name}_proj.weight", weight)
+            out.dense(f"{prefix}.self_attn.{name}_proj.bias", self._bias(name, len(weight)))
+        out.dense(f"{prefix}.self_attn.sinks", np.full(self._base.num_heads, SINK, np.float32))
+        out.dense(f"{prefix}.mlp.router.weight", np.zeros((NUM_EXPERTS, self._base.hidden_size), np.float32))
+        out.dense(f"{prefix}.mlp.router.bias", np.zeros(NUM_EXPERTS, np.float32))
         self._write_experts(f"{prefix}.mlp.experts", out)
 
     def _write_experts(self, prefix: str, out: _Tensors) -> None:
@@ -126,13 +139,11 @@ class _Layer:
         down = self._weight("down").reshape(hidden, NUM_EXPERTS, each).transpose(1, 0, 2) * np.float32(
             NUM_EXPERTS
         )
-        for name, weight in (("gate_up_proj", rows), ("down_proj", down)):
-            blocks, scales = to_mxfp4(weight)
-            out.bytes(f"{prefix}.{name}_blocks", blocks)
-            out.bytes(f"{prefix}.{name}_scales", scales)
-        out.bf16(f"{prefix}.gate_up_proj_bias", bias.reshape(NUM_EXPERTS, 2 * each))
+        out.experts(f"{prefix}.gate_up_proj", rows)
+        out.experts(f"{prefix}.down_proj", down)
+        out.dense(f"{prefix}.gate_up_proj_bias", bias.reshape(NUM_EXPERTS, 2 * each))
         # Each expert adds an eighth of its bias, so each carries all of it.
-        out.bf16(f"{prefix}.down_proj_bias", np.tile(self._bias("down", hidden), (NUM_EXPERTS, 1)))
+        out.dense(f"{prefix}.down_proj_bias", np.tile(self._bias("down", hidden), (NUM_EXPERTS, 1)))
 
 
 def _check(base: Base) -> None:

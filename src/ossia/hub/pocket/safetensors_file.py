@@ -1,4 +1,5 @@
-"""The safetensors format, as far as pocket needs it: read a whole file from bytes, write one tensor after another.
+"""The safetensors format, as far as pocket needs it: read a whole file from bytes, write one tensor after
+another.
 
 The format is a length, a JSON header and the data; written here so that bfloat16 needs no library that knows
 it, and a checkpoint is never in memory twice. Source: https://github.com/huggingface/safetensors#format
