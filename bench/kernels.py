@@ -1,10 +1,12 @@
 """Op-level probe: what each kernel reaches on this machine, beside a plain memory read.
 
-`python bench/kernels.py [--isa avx512] [--threads 1 2] [--model 20b pocket]`. Decode rows are weight bytes per second,
-prefill rows operations per second. Medians of several runs; a busy machine shows.
+`python bench/kernels.py [--isa avx512] [--threads 1 2] [--model 20b pocket]`. Decode rows are weight bytes
+per second, prefill rows operations per second. Medians; with one thread of processor time, else of wall time.
 """
 
 import argparse
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -149,14 +151,79 @@ def small_ops(model: str, numerics: Numerics) -> None:
         report(f"route, {tokens} rows", median_s(p.run), 2.0 * tokens * router.size, "GFLOP/s")
 
 
+def steps(model: str, numerics: Numerics) -> None:
+    """Whole decode and prefill steps without the LM head; 20b with 2 of its 24 layers."""
+    hidden, inner, count, top_k, heads, kv_heads, _ = SHAPES[model]
+    depth, dtype = (2 if model == "20b" else 30), np.float32 if numerics == "f32" else np.uint16
+    qkv_width, f32 = (heads + 2 * kv_heads) * 64, np.float32
+    layers = [
+        (
+            dense(numerics, qkv_width, hidden),
+            dense(numerics, hidden, heads * 64),
+            mxfp4(count, 2 * inner, hidden),
+            mxfp4(count, hidden, inner),
+            KVLayer(np.zeros((16, kv_heads, 64, 64), dtype), np.zeros((16, kv_heads, 64, 64), dtype)),
+        )
+        for _ in range(depth)
+    ]
+    ones, router = np.ones(hidden, f32), RNG.standard_normal((count, hidden), f32)
+    biases = [
+        np.zeros(shape, f32)
+        for shape in (qkv_width, hidden, count, (count, 2 * inner), (count, hidden), heads)
+    ]
+    for tokens in (1, 8, 512):
+        positions = np.arange(512 - tokens, 512, dtype=np.int32) if tokens != 8 else np.full(8, 500, np.int32)
+        x, normed = RNG.standard_normal((tokens, hidden), f32), np.zeros((tokens, hidden), f32)
+        qkv, cos = np.zeros((tokens, qkv_width), f32), np.ones((tokens, 32), f32)
+        ids, share = np.zeros((tokens, top_k), np.int32), np.zeros((tokens, top_k), f32)
+        wide, attended = (
+            Activation.empty(tokens, hidden, numerics),
+            Activation.empty(tokens, heads * 64, numerics),
+        )
+        table, rows = np.arange(16, dtype=np.int32)[None], np.zeros(tokens, np.int32)
+        p = ops.Program()
+        started = time.perf_counter()
+        for i, (w_qkv, w_out, gate_up, down, kv) in enumerate(layers):
+            ops.rms_norm(p, x, ones, 1e-5, wide)
+            ops.linear(p, wide, w_qkv, biases[0], qkv)
+            ops.rope_store(p, qkv, cos, cos, positions, kv, heads)
+            window = 128 * (1 - i % 2)
+            ops.attention(p, qkv, kv, positions, rows, table, biases[5], window, 0.125, attended)
+            ops.linear(p, attended, w_out, biases[1], x, accumulate=True)
+            ops.rms_norm(p, x, ones, 1e-5, wide, normed)
+            ops.route(p, normed, router, biases[2], top_k, ids, share)
+            ops.moe(p, wide, ids, share, gate_up, biases[3], down, biases[4], 7.0, 1.702, x)
+        recorded = (time.perf_counter() - started) / len(p)
+        seconds = median_s(p.run, 15 if tokens < 512 else 3)
+        print(
+            f"  step of {tokens} rows, {depth} layers: {seconds * 1e3:.2f} ms, {tokens / seconds:.0f} rows/s",
+            end="",
+        )
+        print(
+            f", {seconds / len(p) * 1e6:.1f} us an op, recorded in {recorded * 1e6:.1f} us an op", flush=True
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--isa", nargs="+", default=[cpu.available_isas()[-1]])
     parser.add_argument("--threads", nargs="+", type=int, default=[1, cpu.default_threads()])
     parser.add_argument("--numerics", nargs="+", default=["q8"])
     parser.add_argument("--model", nargs="+", default=list(SHAPES))
-    parser.add_argument("--ops", nargs="+", default=["linears", "experts", "attentions", "small_ops"])
+    parser.add_argument(
+        "--ops", nargs="+", default=["linears", "experts", "attentions", "small_ops", "steps"]
+    )
+    parser.add_argument("--beside", type=int, default=0, help="busy processes to run at the same time")
     args = parser.parse_args()
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(args.beside)]
+    try:
+        probe(args)
+    finally:
+        for process in busy:
+            process.kill()
+
+
+def probe(args: argparse.Namespace) -> None:
     for model in args.model:
         for isa in args.isa:
             for threads in args.threads:
@@ -164,7 +231,10 @@ def main() -> None:
                 for numerics in args.numerics:
                     print(f"{model}, {isa}, {threads} threads, {numerics}")
                     for name in args.ops:
-                        globals()[name](model, numerics)
+                        PROBES[name](model, numerics)
+
+
+PROBES = {f.__name__: f for f in (linears, experts, attentions, small_ops, steps)}
 
 
 if __name__ == "__main__":

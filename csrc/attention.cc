@@ -200,7 +200,8 @@ OSSIA_INLINE void all_heads(const float* q, const float* kt, const float* vt, in
                             float scale, int64_t per, State* s) {
   int64_t h = 0;
   for (; h + kHeads <= per; h += kHeads) some_heads<kHeads>(q + h * d, kt, vt, begin, end, d, scale, s + h);
-  for (; kHeads > 1 && h + 2 <= per; h += 2) some_heads<2>(q + h * d, kt, vt, begin, end, d, scale, s + h);
+  if (kHeads > 1 && per - h == 3) return some_heads<3>(q + h * d, kt, vt, begin, end, d, scale, s + h);
+  if (kHeads > 1 && per - h == 2) return some_heads<2>(q + h * d, kt, vt, begin, end, d, scale, s + h);
   for (; h < per; h++) some_heads<1>(q + h * d, kt, vt, begin, end, d, scale, s + h);
 }
 

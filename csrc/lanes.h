@@ -288,13 +288,52 @@ OSSIA_INLINE void decode_mxfp4(const uint8_t* nibbles, float half_scale, float* 
 #endif
 }
 
+// The largest lane as bits, and a block's companions: its even and odd elements apart, and its sum.
+#if OSSIA_LEVEL == OSSIA_SCALAR
+OSSIA_INLINE uint32_t top_bits(V a) {
+  uint32_t most = 0;
+  OSSIA_LANES most = bits(a.v[i]) > most ? bits(a.v[i]) : most;
+  return most;
+}
+OSSIA_INLINE void part_block(const int8_t* q, int8_t* split, int32_t* sum) {
+  *sum = 0;
+  for (int i = 0; i < 16; i++) {
+    split[i] = q[2 * i];
+    split[16 + i] = q[2 * i + 1];
+    *sum += q[2 * i] + q[2 * i + 1];
+  }
+}
+#else
+OSSIA_INLINE __m128i top4(__m256 a) {
+  return _mm_max_epi32(_mm256_castsi256_si128(_mm256_castps_si256(a)), _mm256_extracti128_si256(_mm256_castps_si256(a), 1));
+}
+OSSIA_INLINE uint32_t top_bits(V x) {
+#if OSSIA_LEVEL == OSSIA_AVX512
+  __m128i m = _mm_max_epi32(top4(_mm512_castps512_ps256(x.a)), top4(_mm512_extractf32x8_ps(x.a, 1)));
+#else
+  __m128i m = _mm_max_epi32(top4(x.a), top4(x.b));
+#endif
+  m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4e));
+  return static_cast<uint32_t>(_mm_cvtsi128_si32(_mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1))));
+}
+OSSIA_INLINE void part_block(const int8_t* q, int8_t* split, int32_t* sum) {
+  const __m128i pick = _mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
+  const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(q)), b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(q + 16));
+  const __m128i pa = _mm_shuffle_epi8(a, pick), pb = _mm_shuffle_epi8(b, pick);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(split), _mm_unpacklo_epi64(pa, pb));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(split + 16), _mm_unpackhi_epi64(pa, pb));
+  const __m128i ones = _mm_set1_epi8(1);
+  const __m128i pairs = _mm_add_epi16(_mm_maddubs_epi16(ones, a), _mm_maddubs_epi16(ones, b));
+  __m128i s = _mm_madd_epi16(pairs, _mm_set1_epi16(1));
+  s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+  *sum = _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
+}
+#endif
+
 // One block of 32 as int8, with the companions MXFP4 kernels use.
 OSSIA_INLINE void quantize_block(const float* x, int8_t* q, float* scale, int8_t* split, int32_t* sum) {
   const V a = load(x), b = load(x + 16), magic = set1(12582912.0f);
-  float lanes[16];
-  store(lanes, magnitude_max(magnitude_max(zero(), a), b));
-  uint32_t most = 0;
-  for (int i = 0; i < 16; i++) most = bits(lanes[i]) > most ? bits(lanes[i]) : most;
+  const uint32_t most = top_bits(magnitude_max(magnitude_max(zero(), a), b));
   const float amax = from_bits(most);
   float inverse = 0;
   if (most >= 0x7f800000) {
@@ -311,13 +350,7 @@ OSSIA_INLINE void quantize_block(const float* x, int8_t* q, float* scale, int8_t
     store_i8(q, add(mul(a, set1(inverse)), magic));
     store_i8(q + 16, add(mul(b, set1(inverse)), magic));
   }
-  int32_t total = 0;
-  for (int i = 0; i < 16; i++) {
-    split[i] = q[2 * i];
-    split[16 + i] = q[2 * i + 1];
-  }
-  for (int i = 0; i < 32; i++) total += q[i];
-  *sum = total;
+  part_block(q, split, sum);
 }
 
 // Writes n (a multiple of 32) values into columns [col, col + n) of a row of an activation.
