@@ -224,6 +224,7 @@ class M(Enum):
         "/tools [on|off NAME]      list the tools, or switch one\n"
         "/fold                     fold or show reasoning from now on (Ctrl-T, also while it answers)\n"
         "/reasoning                show the last reasoning in full\n"
+        "/undo                     take the last question back, to ask it differently\n"
         "/reset                    forget the conversation\n"
         "/save FILE                write the conversation to FILE\n"
         "/load FILE                go on with a saved conversation\n"
@@ -235,6 +236,7 @@ class M(Enum):
         "/tools [on|off 이름]      도구 보기, 켜거나 끄기\n"
         "/fold                     이제부터 생각을 접거나 펼치기(Ctrl-T, 답하는 중에도 됨)\n"
         "/reasoning                마지막 생각을 모두 보기\n"
+        "/undo                     마지막 질문을 되돌려 고쳐 묻기\n"
         "/reset                    대화 잊기\n"
         "/save 파일                대화를 파일에 저장\n"
         "/load 파일                저장한 대화 이어 가기\n"
@@ -253,6 +255,8 @@ class M(Enum):
     NO_SUCH_TOOL = Text(
         "there is no tool {name}; there are: {names}", "{name}: 그런 도구는 없습니다. 있는 도구: {names}"
     )
+    UNDONE = Text("the last question is taken back", "마지막 질문을 되돌렸습니다")
+    NOTHING_TO_UNDO = Text("there is no question to take back", "되돌릴 질문이 없습니다")
     RESET_DONE = Text("the conversation is forgotten", "대화를 잊었습니다")
     FILE_NEEDED = Text("usage: {name} FILE", "사용법: {name} 파일")
     SAVED = Text("saved: {path}", "저장했습니다: {path}")

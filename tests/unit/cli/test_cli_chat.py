@@ -132,6 +132,13 @@ def test_what_cannot_be_done_is_typed(line: str, talk: Talk, app: App) -> None:
         slash.obey(line, talk, app)
 
 
+def test_the_last_question_is_taken_back(talk: Talk, app: App) -> None:
+    assert slash.obey("/undo", talk, app).typed == ""
+    list(talk.ask_now("What is 12345 minus 678?"))
+    assert slash.obey("/undo", talk, app).typed == "What is 12345 minus 678?"
+    assert talk.chat.history == ()
+
+
 def test_the_context_is_counted(talk: Talk) -> None:
     assert talk.context() == (0, 1000, 0)
     list(talk.ask_now("What is 12345 minus 678?"))

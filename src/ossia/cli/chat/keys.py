@@ -29,6 +29,10 @@ class TypeAhead:
             self._on_toggle()
         self._typed += text
 
+    def put(self, text: str) -> None:
+        """Have `text` typed as if by the user."""
+        self._typed += text
+
     def take(self) -> str:
         typed, self._typed = self._typed, ""
         return _CONTROLS.sub("", _ESCAPES.sub("", typed)).strip("\n")

@@ -19,12 +19,16 @@ _COMMAND = re.compile(r"/[a-z]+(?=\s|$)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a command answers with; `leave` ends the chat, `fold` and `unfold` are the view's business."""
+    """What a command answers with; `leave` ends the chat, `fold` and `unfold` are the view's business.
+
+    `typed` is put into the next prompt.
+    """
 
     text: str = ""
     leave: bool = False
     fold: bool = False
     unfold: bool = False
+    typed: str = ""
 
 
 def is_command(line: str) -> bool:
@@ -74,6 +78,11 @@ def _tools(rest: str, talk: Talk, app: App) -> Reply:
     return Reply("\n".join(f"{name}: {app.say(state)}" for name, state in states))
 
 
+def _undo(rest: str, talk: Talk, app: App) -> Reply:
+    question = talk.undo()
+    return Reply(app.say(M.NOTHING_TO_UNDO)) if question is None else Reply(app.say(M.UNDONE), typed=question)
+
+
 def _reset(rest: str, talk: Talk, app: App) -> Reply:
     talk.reset()
     return Reply(app.say(M.RESET_DONE))
@@ -111,6 +120,7 @@ _HANDLERS: dict[str, Callable[[str, Talk, App], Reply]] = {
     "/tools": _tools,
     "/fold": lambda rest, talk, app: Reply(fold=True),
     "/reasoning": lambda rest, talk, app: Reply(unfold=True),
+    "/undo": _undo,
     "/reset": _reset,
     "/save": _save,
     "/load": _load,

@@ -53,6 +53,11 @@ class Talk:
             self._take(event)
             yield event
 
+    def undo(self) -> str | None:
+        """Take the last question and its answer back; returns the question, None where there is none."""
+        self.usage = None
+        return self.chat.undo()
+
     def reset(self) -> None:
         """Forget the conversation."""
         self.chat.reset()

@@ -112,6 +112,7 @@ class TerminalChat:
             self._view.show_reasoning()
         if reply.text:
             self._view.quiet(reply.text)
+        self._typed.put(reply.typed)
         return reply.leave
 
     async def _answer(self, text: str) -> None:

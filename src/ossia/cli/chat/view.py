@@ -74,6 +74,8 @@ class View:
                 self._line("← " + _cut(text).replace("\n", "\n  "), _BAD if is_error else _CALL)
             case events.MessageDone():
                 self._end_thought()
+            case events.Note(code=code, detail=detail) if self._app.debug:
+                self.quiet(f"{code}: {detail}")
             case _:
                 pass
 
