@@ -24,7 +24,7 @@ chat: setup ## open the terminal chat on the pocket model
 	@$(BIN)/ossia chat --model pocket
 
 test: $(VENV)/.dev $(VENV)/.pocket ## run the tests (no torch needed)
-	@$(BIN)/python -m pytest tests --ignore tests/oracle -m "not slow and not outside" -q
+	@$(BIN)/python -m pytest tests --ignore tests/oracle --without-torch -m "not slow and not outside" -q
 
 test-slow: $(VENV)/.dev $(VENV)/.pocket ## the tests that take minutes
 	@$(BIN)/python -m pytest tests --ignore tests/oracle -m slow
@@ -32,7 +32,7 @@ test-slow: $(VENV)/.dev $(VENV)/.pocket ## the tests that take minutes
 oracle: $(VENV)/.oracle $(VENV)/.pocket ## compare live with transformers, openai-harmony and tiktoken
 	@$(BIN)/python -m pytest tests/oracle -m "not slow and not outside" -q
 
-check: $(VENV)/.dev ## format, lint, types, floors, vocabulary hash
+check: $(VENV)/.oracle ## format, lint, types (of the trainer too, hence torch), floors, vocabulary hash
 	@$(BIN)/ruff format --check src tests bench
 	@$(BIN)/ruff check src tests bench
 	@$(BIN)/pyright

@@ -69,7 +69,9 @@ def post(path: str, body: dict[str, Any]) -> dict[str, Any]:
 @contextmanager
 def llama_server(server: Path, gguf: Path, threads: int) -> Iterator[psutil.Process]:
     command = [server, "-m", gguf, "-t", threads, "-c", 4096, "-np", 1, "-fa", "on", "--port", PORT]
-    with subprocess.Popen([str(c) for c in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+    with subprocess.Popen(
+        [str(c) for c in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as run:
         try:
             wait_ready(run)
             yield psutil.Process(run.pid)
@@ -127,7 +129,9 @@ def report(samples: dict[str, list[float]], memory: dict[str, int], first_token:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--llama-server", type=Path, help="llama.cpp's server, to measure beside Ossia")
     parser.add_argument("--gguf", type=Path, help="the base's GGUF for llama.cpp")
     parser.add_argument("--threads", type=int, default=psutil.cpu_count(logical=False) or 1)

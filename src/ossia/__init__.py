@@ -17,7 +17,7 @@ _LAZY = {
     "OssiaError": ("ossia.errors", "OssiaError"),
 }
 
-__all__ = ["Chat", "Model", "OssiaError", "__version__", "load"]  # noqa: F822  (lazy, see __getattr__)
+__all__ = ["Chat", "Model", "OssiaError", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -31,9 +31,7 @@ class OssiaError(Exception):
     exit_code = 1
     http_status = 400
 
-    def __init__(
-        self, message: str, *, value: object = None, limit: object = None, remedy: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, value: object = None, limit: object = None, remedy: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.value = value

@@ -47,7 +47,8 @@ def test_folders_stay_small() -> None:
     crowded = {
         relative(folder): count
         for folder in [PACKAGE, *(p for p in PACKAGE.rglob("*") if p.is_dir() and p.name != "__pycache__")]
-        if (count := sum(p.suffix == ".py" and p.name != "__init__.py" for p in folder.iterdir())) > FOLDER_FILES
+        if (count := sum(p.suffix == ".py" and p.name != "__init__.py" for p in folder.iterdir()))
+        > FOLDER_FILES
     }
     assert not crowded
 

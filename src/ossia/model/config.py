@@ -41,8 +41,8 @@ _READ = {
 _IGNORED = {
     "_name_or_path", "architectures", "attention_dropout", "bos_token_id", "chunk_size_feed_forward", "dtype",
     "id2label", "initializer_range", "is_encoder_decoder", "label2id", "ossia_synthetic",
-    "output_attentions", "output_hidden_states", "output_router_logits", "pad_token_id", "problem_type", "return_dict",
-    "router_aux_loss_coef", "torch_dtype", "transformers_version", "use_cache",
+    "output_attentions", "output_hidden_states", "output_router_logits", "pad_token_id", "problem_type",
+    "return_dict", "router_aux_loss_coef", "torch_dtype", "transformers_version", "use_cache",
 }  # fmt: skip
 _ROPE_KEYS = {
     "attention_factor", "beta_fast", "beta_slow", "factor", "original_max_position_embeddings",
