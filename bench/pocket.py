@@ -1,8 +1,8 @@
 """Pocket on this machine: prefill and decode rates, resident memory, seconds from command to first token.
 
-With ``--llama-server`` and ``--gguf`` (the base's original file) llama.cpp is measured in the same run, round by
-round in turn with Ossia, so that a noisy machine disturbs both alike. The peer's own timings are used, which leaves
-HTTP out of its figures.
+With ``--llama-server`` and ``--gguf`` (the base's original file) llama.cpp is measured in the same run, round
+by round in turn with Ossia, so that a noisy machine disturbs both alike. The peer's own timings are used, which
+leaves HTTP out of its figures.
 """
 
 import argparse
@@ -39,10 +39,8 @@ def random_prompt(rng: random.Random, length: int) -> list[int]:
 async def measure_ossia(model: "ossia.Model", prompt: list[int], count: int) -> tuple[float, float]:
     """Prefill and decode rates in tokens per second."""
     started = time.perf_counter()
-    times: list[float] = []
     params = SamplingParams(max_tokens=count, temperature=0.0)
-    async for _ in model.backend.generate(prompt, params):
-        times.append(time.perf_counter())
+    times = [time.perf_counter() async for _ in model.backend.generate(prompt, params)]
     return len(prompt) / (times[0] - started), (len(times) - 1) / (times[-1] - times[0])
 
 
