@@ -1,8 +1,8 @@
 """Pocket on this machine: prefill and decode rates, resident memory, seconds from command to first token.
 
-With ``--llama-server`` and ``--gguf`` (the base's original file) llama.cpp is measured in the same run, round
-by round in turn with Ossia, so that a noisy machine disturbs both alike. The peer's own timings are used, which
-leaves HTTP out of its figures.
+With ``--llama-server`` and ``--gguf`` (the original file of the base) llama.cpp is measured in the same run,
+round by round in turn with Ossia, so that a noisy machine disturbs both alike. The timings are the server's own,
+which leaves HTTP out of its figures.
 """
 
 import argparse
