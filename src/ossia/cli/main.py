@@ -104,7 +104,7 @@ def execute(argv: Sequence[str], app: App | None = None) -> int:
 
 
 def _show_warning(message: Warning | str, *_: Any) -> None:
-    click.echo(screen.for_stream(str(message), sys.stderr), err=True)
+    click.echo(screen.for_stream(f"! {message}", sys.stderr), err=True)
 
 
 def _settings(argv: Sequence[str]) -> Settings:

@@ -15,7 +15,6 @@ from rich.progress import Progress
 from ossia.cli.app import App
 from ossia.cli.main import execute
 from ossia.cli.models.progress import COLUMNS, Bars
-from ossia.cli.models.pull import fetch
 from ossia.errors import DownloadError
 from ossia.settings import Settings
 
@@ -152,23 +151,21 @@ def test_a_pull_that_fails_is_code_5(app: App, monkeypatch: pytest.MonkeyPatch, 
     assert capsys.readouterr().err.startswith("error: cannot be reached\n  value:  https://example.invalid\n")
 
 
-def test_nothing_about_this_computer_is_told_to_the_hub(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", False)
-    monkeypatch.setattr("ossia.cli.models.pull.pull", lambda name, **_: tmp_path)
-    fetch("pocket", settings)
-    assert constants.HF_HUB_DISABLE_TELEMETRY
-
-
 @pytest.mark.usefixtures("tiny")
 def test_a_real_model_answers_and_is_remembered(app: App, settings: Settings, capsys: Capture) -> None:
     argv = ["run", "-m", "pocket", "--max-tokens", "4", "--seed", "1", "--threads", "1", "Hi"]
     assert execute(argv, app) == 7
     assert not (settings.config_dir / "model.json").exists()  # a script does not change the default
     capsys.readouterr()
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("words", [["-m", "pocket"], []])
+def test_a_chat_remembers_the_model_that_was_chosen(
+    words: list[str], app: App, settings: Settings, no_terminal: None
+) -> None:
+    execute(["chat", *words, "--max-tokens", "2", "--threads", "1"], app)
+    assert (settings.config_dir / "model.json").exists() is bool(words)
 
 
 def test_korean_errors_frame_what_the_rooms_say(settings: Settings, capsys: Capture) -> None:

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from huggingface_hub import constants
 
 from ossia.cli.app import App, command, option
 from ossia.cli.messages import M
@@ -12,7 +11,6 @@ from ossia.cli.models.progress import showing_progress
 from ossia.hub.names import resolve
 from ossia.hub.pull import pull
 from ossia.hub.sources import installed_names
-from ossia.settings import Settings
 
 
 @command("pull", help=M.HELP_PULL)
@@ -21,13 +19,6 @@ from ossia.settings import Settings
 @click.pass_obj
 def pull_command(app: App, name: str, base: Path | None) -> None:
     settings = replace(app.settings, pocket_base=base) if base else app.settings
-    path = fetch(name, settings)
-    click.echo(app.say(M.PULLED, name=resolve(name, installed_names(settings)), path=path))
-
-
-def fetch(name: str, settings: Settings) -> Path:
-    """Pull `name` with progress on standard error and return its folder."""
-    # The user agent of huggingface_hub would else list the libraries installed here.
-    constants.HF_HUB_DISABLE_TELEMETRY = True
     with showing_progress() as progress:
-        return pull(name, progress=progress, settings=settings)
+        path = pull(name, progress=progress, settings=settings)
+    click.echo(app.say(M.PULLED, name=resolve(name, installed_names(settings)), path=path))
