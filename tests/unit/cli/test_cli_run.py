@@ -231,6 +231,19 @@ def test_a_terminal_is_never_steered(
         assert not set(text) & set("\x1b\x07\x9b\u202e")
 
 
+def test_who_waits_at_a_terminal_sees_the_thinking_counted(
+    scripted: Make, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr("ossia.cli.answer.aside._TICK_S", 0)
+    execute(["run", "Hi"], scripted(think("one two three") + final("Done.")).app)
+    out, err = capsys.readouterr()
+    assert out == "Done.\n"
+    assert " s, 3 tokens" in err
+    assert err.endswith("\r\x1b[2K")
+
+
 def test_a_pipe_gets_the_exact_text(scripted: Make, capsys: Capture) -> None:
     execute(["run", "Hi"], scripted(final("[bold]\x1b[1m")).app)
     assert capsys.readouterr().out == "[bold]\x1b[1m\n"

@@ -10,6 +10,7 @@ import click
 from ossia.agent import events
 from ossia.agent.model import Model
 from ossia.cli import screen
+from ossia.cli.answer.aside import Aside, Waiting
 from ossia.cli.answer.compare import Answer, compare
 from ossia.cli.answer.opening import (
     Wishes,
@@ -87,18 +88,18 @@ def _ask(model: Model, wanted: Wishes, effort: Effort, text: str) -> Iterator[ev
 def _as_text(answer: Iterator[events.Event], reasoning: bool, app: App) -> int:
     """The final answer to standard output as it comes; everything else, when wanted, to standard error."""
     code, last = 0, ""
-    aside = _Aside() if reasoning else None
+    aside = Aside() if reasoning else Waiting(app)
     for event in answer:
         match event:
             case events.TextDelta(text=text):
                 last = text
+                aside.clear()
                 screen.write(text, sys.stdout)
             case events.Finished(reason=reason):
                 code = _EXITS[reason]
-            case _ if aside:
-                aside.show(event)
             case _:
-                pass
+                aside.show(event)
+    aside.clear()
     if last and not last.endswith("\n"):
         screen.write("\n", sys.stdout)
     if code == 0 and not last:
@@ -106,37 +107,6 @@ def _as_text(answer: Iterator[events.Event], reasoning: bool, app: App) -> int:
     if code in _CUTS:
         click.echo(app.say(_CUTS[code]), err=True)
     return code
-
-
-class _Aside:
-    """Reasoning, preambles and calls on standard error, each kind on lines of its own."""
-
-    def __init__(self) -> None:
-        self._kind: type[events.Event] | None = None
-
-    def show(self, event: events.Event) -> None:
-        match event:
-            case events.ReasoningDelta(text=text) | events.PreambleDelta(text=text):
-                self._write(type(event), text)
-            case events.CallReady(name=name, arguments=arguments):
-                self._write(type(event), f"→ {screen.short_name(name)} {arguments}")
-            case events.ResultReady(text=text):
-                self._write(type(event), f"← {text}")
-            case events.MessageDone() | events.Finished():
-                self.end_line()
-            case _:
-                pass
-
-    def _write(self, kind: type[Any], text: str) -> None:
-        if kind is not self._kind:
-            self.end_line()
-        self._kind = kind
-        screen.write(text, sys.stderr)
-
-    def end_line(self) -> None:
-        if self._kind is not None:
-            screen.write("\n", sys.stderr)
-        self._kind = None
 
 
 def _as_json(model: Model, wanted: Wishes, text: str) -> int:
