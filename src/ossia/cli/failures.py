@@ -4,6 +4,7 @@ Never a traceback without ``--debug``. An `OssiaError` is shown as message, valu
 else is a fault in Ossia and says how to get the traceback.
 """
 
+import contextlib
 import sys
 import traceback
 from collections.abc import Collection
@@ -90,4 +91,5 @@ def _usage(error: click.ClickException, app: App) -> str:
 
 
 def _write(text: str) -> None:
-    click.echo(for_stream(text, sys.stderr), err=True)
+    with contextlib.suppress(BrokenPipeError):  # nobody reads; the exit code says it
+        click.echo(for_stream(text, sys.stderr), err=True)

@@ -37,7 +37,7 @@ def compare(answers: Iterable[Answer], app: App) -> int:
 
 
 def _columns(answers: list[Answer], app: App) -> Table:
-    table = Table(show_lines=True)
+    table = Table(show_lines=True, expand=True)
     table.add_column(app.say(M.COL_EFFORT), no_wrap=True)
     for answer in answers:
         table.add_column(answer.effort, ratio=1, overflow="fold")
@@ -50,7 +50,7 @@ def _columns(answers: list[Answer], app: App) -> Table:
 
 
 def _rows(answers: list[Answer], app: App) -> Table:
-    table = Table(show_lines=True, show_header=False)
+    table = Table(show_lines=True, show_header=False, expand=True)
     table.add_column(no_wrap=True)
     table.add_column(ratio=1, overflow="fold")
     for answer in answers:
