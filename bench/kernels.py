@@ -65,6 +65,13 @@ def report(name: str, seconds: float, size: float, unit: str) -> None:
     print(f"  {name:42} {seconds * 1e6:10.1f} us  {size / seconds / 1e9:8.1f} {unit}", flush=True)
 
 
+def memory(model: str, numerics: Numerics) -> None:
+    """What the memory gives one thread of numpy: the yardstick of the decode rows."""
+    del model, numerics
+    block = np.ones(1 << 26, np.int64)
+    report("memory, plain read of 512 MiB", median_s(lambda: block.max()), block.nbytes, "GB/s")
+
+
 def linears(model: str, numerics: Numerics) -> None:
     hidden, _, _, _, heads, kv_heads, vocab = SHAPES[model]
     copies = max(1, int(3e8 // (hidden * (heads + 2 * kv_heads) * 64)))  # past the caches
@@ -211,7 +218,7 @@ def main() -> None:
     parser.add_argument("--numerics", nargs="+", default=["q8"])
     parser.add_argument("--model", nargs="+", default=list(SHAPES))
     parser.add_argument(
-        "--ops", nargs="+", default=["linears", "experts", "attentions", "small_ops", "steps"]
+        "--ops", nargs="+", default=["memory", "linears", "experts", "attentions", "small_ops", "steps"]
     )
     parser.add_argument("--beside", type=int, default=0, help="busy processes to run at the same time")
     args = parser.parse_args()
@@ -234,7 +241,7 @@ def probe(args: argparse.Namespace) -> None:
                         PROBES[name](model, numerics)
 
 
-PROBES = {f.__name__: f for f in (linears, experts, attentions, small_ops, steps)}
+PROBES = {f.__name__: f for f in (memory, linears, experts, attentions, small_ops, steps)}
 
 
 if __name__ == "__main__":

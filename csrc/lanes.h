@@ -253,10 +253,15 @@ OSSIA_INLINE float exp1(float x) {
 OSSIA_INLINE V sigmoid(V x) { return div(set1(1), add(set1(1), exp(sub(zero(), x)))); }
 
 // Scale byte e of an MXFP4 block as 2^(e-127) / 2, what the integer table 2 * value wants; 255 is NaN (OCP MX 1.0).
-OSSIA_INLINE float mxfp4_half_scale(uint8_t e) {
-  if (e == 255) return from_bits(0x7fc00000);
-  return from_bits(e ? static_cast<uint32_t>(e) << 23 : 0x00400000u) * 0.5f;
-}
+struct HalfScales {
+  uint32_t bits[256];
+  constexpr HalfScales() : bits{0x00200000, 0x00400000} {
+    for (uint32_t e = 2; e < 255; e++) bits[e] = (e - 1) << 23;
+    bits[255] = 0x7fc00000;
+  }
+};
+static constexpr HalfScales kHalfScales;
+OSSIA_INLINE float mxfp4_half_scale(uint8_t e) { return from_bits(kHalfScales.bits[e]); }
 
 // 32 floats of one MXFP4 block.
 OSSIA_INLINE void decode_mxfp4(const uint8_t* nibbles, float half_scale, float* out) {

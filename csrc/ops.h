@@ -8,6 +8,7 @@
 //               result (p0 + p1) + (p2 + p3). MXFP4: integer table 2 * value, wscale = 2^(e-127) / 2; e = 255 is NaN.
 //   f32, bf16   16 lanes: lane i mod 16 = fma(x[i], w[i], lane); then lanes l + (l+8), l + (l+4), l + (l+2), 0 + 1.
 //               bf16 products are exact in f32 before the fused addition; MXFP4 decodes exactly (or to inf past 2^127).
+//               vdpbf16ps is not used: it flushes subnormals and adds in pairs, which no other instruction set repeats.
 //   rms_norm    sum of squares in the same 16 lanes; mean = sum / H; y = (x * (1 / sqrt(mean + eps))) * weight.
 //   exp         a polynomial of degree 7 after Cody-Waite reduction, every step an explicit fma; 0 below -87.3.
 //   attention   tiles of 64 keys aligned to the position, ascending; score = fma over d ascending, times scale; per tile
