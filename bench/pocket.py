@@ -1,7 +1,7 @@
 """Pocket on this machine: prefill and decode rates, resident memory, seconds from command to first token.
 
 With ``--llama-server`` and ``--gguf`` (the original file of the base) llama.cpp is measured in the same run,
-round by round in turn with Ossia, so that a noisy machine disturbs both alike. The timings are the server's own,
+round by round in turn with Ossia, so that a noisy machine disturbs both alike. The timings are the server's,
 which leaves HTTP out of its figures.
 """
 
