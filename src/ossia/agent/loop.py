@@ -100,9 +100,6 @@ class _Turn:
     async def step(self) -> AsyncGenerator[Event, None]:
         """Sample once and run what was called; sets `reason` when the answer has ended."""
         prompt = self._prompt or render_conversation(self.conversation, self._tok, completion=True)
-        if self._usage.steps and len(prompt) >= self._backend.context_length:
-            yield self._context_full(len(prompt))
-            return
         translator = Translator(self._tok, self._stops, self._calls_so_far())
         self._ids = []
         try:
@@ -112,7 +109,7 @@ class _Turn:
         except ContextLengthError:
             if not self._usage.steps:
                 raise
-            yield self._context_full(len(prompt))
+            yield self._context_full(len(prompt))  # no fault of the caller: calls and results filled it
             return
         for event in translator.finish():
             yield event

@@ -45,9 +45,7 @@ def message_from_dict(value: object) -> Message:
     place = fields.get("recipient_in", "author")
     if place not in ("author", "channel"):
         raise _unreadable(f"a recipient in {place!r}")
-    message = Message(cast(Role, role), content, **optional, recipient_in=place)
-    check_header(message)
-    return message
+    return Message(cast(Role, role), content, **optional, recipient_in=place)
 
 
 def chat_to_dict(saved: SavedChat) -> dict[str, Any]:

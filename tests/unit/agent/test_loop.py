@@ -387,6 +387,27 @@ def test_max_tokens_holds_for_each_step(agent: Any) -> None:
     assert agent.finished(events).reason == "stop"
 
 
+def test_a_final_that_ends_with_the_last_token_allowed_is_whole(agent: Any) -> None:
+    final = FINAL.replace("<|return|>", "<|end|>")
+    events = agent.run(final, sampling=SamplingParams(max_tokens=len(agent.ids(final))))
+    assert agent.finished(events).reason == "stop"
+
+
+def test_max_tokens_is_cut_to_the_context_once_the_answer_is_under_way(agent: Any) -> None:
+    prompt = len(render_conversation(agent.conversation(), agent.tok, completion=True))
+    answer = len(agent.ids(CALL)) + len(agent.ids(FINAL)) + 100
+    options: dict[str, Any] = {"conversation": agent.conversation(), "context_length": prompt + answer}
+    sampling = SamplingParams(max_tokens=answer)
+    events = agent.run(CALL, FINAL, tools=[calculator()], sampling=sampling, **options)
+    assert agent.finished(events).reason == "stop"
+    assert agent.backend.params[1].max_tokens == prompt + answer - len(agent.backend.prompts[1])
+
+
+def test_a_limit_of_tokens_beyond_the_context_is_no_error(agent: Any) -> None:
+    events = agent.run(FINAL, limits=Limits(tokens=10**9), context_length=1000)
+    assert agent.finished(events).reason == "stop"
+
+
 def test_a_prompt_beyond_the_context_is_refused(agent: Any) -> None:
     with pytest.raises(ContextLengthError):
         agent.run(FINAL, context_length=10)
@@ -532,9 +553,10 @@ def test_an_error_of_the_backend_is_raised_and_leaves_nothing_open(agent: Any) -
 
 
 def test_cached_tokens_are_added_up(agent: Any) -> None:
-    made = tokens(agent, FINAL, finish="stop")
-    events = asyncio.run(collect(agent, Backend([replace(made[0], cached=7), *made[1:]])))
-    assert agent.finished(events).usage.cached_tokens == 7
+    made = tokens(agent, CALL, finish="stop")
+    backend = Backend([replace(made[0], cached=7), *made[1:]])
+    events = asyncio.run(collect(agent, backend, tools=[calculator()], limits=Limits(turns=2)))
+    assert agent.finished(events).usage.cached_tokens == 14
 
 
 def test_messages_done_are_what_the_conversation_gained(agent: Any) -> None:

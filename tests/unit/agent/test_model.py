@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ossia.agent.events import Finished, ReasoningDelta, ResultReady, TextDelta
+from ossia.agent.events import Finished, MessageDone, ReasoningDelta, ResultReady, TextDelta
 from ossia.agent.model import Chat, Model, ModelCard
 from ossia.backends.base import Capabilities
 from ossia.backends.scripted import ScriptedBackend
@@ -209,6 +209,22 @@ def test_a_stream_left_before_the_final_takes_the_question_back(
     assert isinstance(next(stream), ReasoningDelta)
     stream.close()
     assert (backend.running, chat.history) == (0, ())
+
+
+def test_a_stream_left_between_the_final_and_the_end_keeps_the_answer(make: MakeModel) -> None:
+    chat = make(THINK + FINAL, THINK + FINAL).chat()
+    for role_kept, kept in (("analysis", 0), ("final", 3)):
+        stream = chat.stream("What?")
+        for event in stream:
+            if isinstance(event, MessageDone) and event.message.channel == role_kept:
+                break
+        stream.close()
+        assert len(chat.history) == kept
+
+
+def test_thoughts_of_different_messages_are_paragraphs_of_the_reasoning(make: MakeModel) -> None:
+    reply = make(THINK + CALL, THINK + FINAL).chat(tools=[add]).send("1 + 2?")
+    assert reply.reasoning == "Let me see.\n\nLet me see."
 
 
 def test_a_forgotten_stream_is_closed(make: MakeModel, ids: Callable[[str], list[int]]) -> None:

@@ -63,6 +63,9 @@ def test_functions_go_to_the_developer_and_other_namespaces_to_the_system_messag
 def test_without_text_and_functions_there_is_no_developer_message() -> None:
     assert [m.role for m in opening(ModelCard("m"), system="", tools=[Browser()])] == ["system"]
     assert [m.role for m in opening(ModelCard("m"), system="Be brief.")] == ["system", "developer"]
+    _, developer = opening(ModelCard("m"), system="", tools=[calculator()])
+    assert isinstance(developer.content, DeveloperContent)
+    assert developer.content.instructions is None
 
 
 def test_a_bare_name_finds_a_tool_only_if_one_can_be_meant() -> None:
