@@ -66,7 +66,7 @@ static void q8_plain(const Slab& w, const Picked& x, float* out, int64_t stride)
 
 #if OSSIA_LEVEL != OSSIA_SCALAR
 
-// ---- q8, fast: one row at a time (gemv) reads the weights as they lie, 4 rows by 4 blocks; more rows (gemm) share a panel
+// ---- q8, fast: up to four rows (gemv) read the weights as they lie, 4 weight rows by 4 blocks; more (gemm) share a panel
 // of kPanel weight rows, unpacked once, rows in lanes. vpdpbusd and vpmaddubsw want one side unsigned: MXFP4 values come
 // as 2v + 12 from the table, int8 weights as w + 128 (AVX-512); the excess times the sum of x is taken back per block.
 
@@ -82,9 +82,8 @@ struct Spread {
   float* scale;
 };
 
-static Spread spread(const Act& x, int64_t t, bool mxfp4, Scratch& scratch) {
+static Spread spread(const Act& x, int64_t t, bool mxfp4, int8_t* memory) {
   const int64_t blocks = x.width / 32, padded = (blocks + 3) / 4 * 4;
-  int8_t* memory = scratch.get<int8_t>(5, padded * 64);
   Spread s{memory, memory + padded * 16, static_cast<const int8_t*>(x.data) + t * x.width,
            reinterpret_cast<int32_t*>(memory + padded * 32), reinterpret_cast<float*>(memory + padded * 48)};
   const int8_t* split = x.split + t * x.width;
@@ -150,7 +149,7 @@ OSSIA_INLINE __m512i add_across(__m512i a0, __m512i a1, __m512i a2, __m512i a3) 
 
 // Four blocks (or the last `have`) of four MXFP4 rows: acc lane 4 * class + row.
 OSSIA_INLINE __m512 mxfp4_step(const uint8_t* const* w, const uint8_t* const* s, const Spread& x, int64_t b, int64_t have,
-                               int64_t ahead, __m512 acc) {
+                               __m512 acc) {
   const __m512i table = _mm512_broadcast_i32x4(mxfp4_table()), m = _mm512_set1_epi8(15), none = _mm512_setzero_si512();
   const __m512i even = _mm512_loadu_si512(x.even + 16 * b), odd = _mm512_loadu_si512(x.odd + 16 * b);
   const __mmask8 valid = have >= 4 ? 0xff : static_cast<__mmask8>((1 << (2 * have)) - 1);
@@ -158,7 +157,6 @@ OSSIA_INLINE __m512 mxfp4_step(const uint8_t* const* w, const uint8_t* const* s,
   for (int r = 0; r < 4; r++) {
     const uint8_t* p = w[r] + 16 * b;
     const __m512i n = have >= 4 ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi64(valid, p);
-    _mm_prefetch(reinterpret_cast<const char*>(p) + ahead, _MM_HINT_T0);
     a[r] = _mm512_dpbusd_epi32(none, _mm512_shuffle_epi8(table, _mm512_and_si512(n, m)), even);
     a[r] = _mm512_dpbusd_epi32(a[r], _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16(n, 4), m)), odd);
   }
@@ -169,7 +167,7 @@ OSSIA_INLINE __m512 mxfp4_step(const uint8_t* const* w, const uint8_t* const* s,
 }
 
 OSSIA_INLINE __m512 q8_step(const int8_t* const* w, const float* const* s, const Spread& x, int64_t b, int64_t have,
-                            int64_t ahead, __m512 acc) {
+                            __m512 acc) {
   const __m512i flip = _mm512_set1_epi8(-128), none = _mm512_setzero_si512();
   const auto part = [have](int first) {  // 64-bit words present of the two blocks from `first`
     const int64_t n = have - first;
@@ -180,8 +178,6 @@ OSSIA_INLINE __m512 q8_step(const int8_t* const* w, const float* const* s, const
   __m512i a0[4], a1[4];
   for (int r = 0; r < 4; r++) {
     const int8_t* p = w[r] + 32 * b;
-    _mm_prefetch(reinterpret_cast<const char*>(p) + ahead, _MM_HINT_T0);
-    _mm_prefetch(reinterpret_cast<const char*>(p) + ahead + 64, _MM_HINT_T0);
     a0[r] = _mm512_dpbusd_epi32(none, _mm512_xor_si512(_mm512_maskz_loadu_epi64(m0, p), flip), x0);
     a1[r] = _mm512_dpbusd_epi32(none, _mm512_xor_si512(_mm512_maskz_loadu_epi64(m1, p + 64), flip), x1);
   }
@@ -207,12 +203,12 @@ OSSIA_INLINE __m128 sum_classes(Classes c) {
                     _mm_add_ps(_mm512_extractf32x4_ps(c.a, 2), _mm512_extractf32x4_ps(c.a, 3)));
 }
 OSSIA_INLINE Classes step(const uint8_t* const* w, const uint8_t* const* s, const Spread& x, int64_t b, int64_t have,
-                          int64_t ahead, Classes c) {
-  return {mxfp4_step(w, s, x, b, have, ahead, c.a)};
+                          Classes c) {
+  return {mxfp4_step(w, s, x, b, have, c.a)};
 }
 OSSIA_INLINE Classes step(const int8_t* const* w, const float* const* s, const Spread& x, int64_t b, int64_t have,
-                          int64_t ahead, Classes c) {
-  return {q8_step(w, s, x, b, have, ahead, c.a)};
+                          Classes c) {
+  return {q8_step(w, s, x, b, have, c.a)};
 }
 
 // ---- gemm panel: 16 rows; a block is 8 vectors of 4 elements of every row ----
@@ -386,9 +382,8 @@ OSSIA_INLINE __m256 mxfp4_pair(const uint8_t* const* w, const Spread& x, int64_t
 }
 
 OSSIA_INLINE Classes step(const uint8_t* const* w, const uint8_t* const* s, const Spread& x, int64_t b, int64_t have,
-                          int64_t ahead, Classes c) {
+                          Classes c) {
   const __m128i e = scale_bytes(s, b, have);
-  for (int r = 0; r < 4; r++) _mm_prefetch(reinterpret_cast<const char*>(w[r]) + 16 * b + ahead, _MM_HINT_T0);
   c.low = mxfp4_pair(w, x, b, have, power_of_bytes(e), c.low);
   if (have > 2) c.high = mxfp4_pair(w, x, b + 2, have - 2, power_of_bytes(_mm_srli_si128(e, 8)), c.high);
   return c;
@@ -412,11 +407,7 @@ OSSIA_INLINE __m256 q8_pair(const int8_t* const* w, const float* const* s, const
 }
 
 OSSIA_INLINE Classes step(const int8_t* const* w, const float* const* s, const Spread& x, int64_t b, int64_t have,
-                          int64_t ahead, Classes c) {
-  for (int r = 0; r < 4; r++) {
-    _mm_prefetch(reinterpret_cast<const char*>(w[r]) + 32 * b + ahead, _MM_HINT_T0);
-    _mm_prefetch(reinterpret_cast<const char*>(w[r]) + 32 * b + ahead + 64, _MM_HINT_T0);
-  }
+                          Classes c) {
   c.low = q8_pair(w, s, x, b, have, c.low);
   if (have > 2) c.high = q8_pair(w, s, x, b + 2, have - 2, c.high);
   return c;
@@ -518,8 +509,9 @@ OSSIA_INLINE void store_sums(float* out, PanelSum a, int64_t rows) {
 
 constexpr int64_t kAhead = 3072;
 
-template <class W, class S>
-static void gemv(const Slab& w, int64_t row_bytes, const Spread& x, float* out) {
+// C activation rows at once; the compiler unpacks the weights of a step once for all of them.
+template <class W, class S, int C>
+static void gemv(const Slab& w, int64_t row_bytes, const Spread* x, float* out, int64_t stride) {
   const int64_t blocks = w.blocks(), full = blocks / 4 * 4;
   const int64_t groups = 1 + kAhead / (4 * row_bytes), ahead = groups * 4 * row_bytes;
   for (int64_t r = 0; r < w.rows; r += 4) {
@@ -530,17 +522,36 @@ static void gemv(const Slab& w, int64_t row_bytes, const Spread& x, float* out) 
       rows[i] = static_cast<const W*>(w.data) + at * row_bytes;
       scales[i] = static_cast<const S*>(w.scales) + at * blocks;
     }
-    Classes c = no_classes();
     const char* next_scales = reinterpret_cast<const char*>(scales[0] + groups * 4 * blocks);
+    Classes sums[C];
+    for (int c = 0; c < C; c++) sums[c] = no_classes();
     for (int64_t b = 0; b < full; b += 4) {
       _mm_prefetch(next_scales + b * 4 * sizeof(S), _MM_HINT_T0);
-      c = step(rows, scales, x, b, 4, ahead, c);
+      for (int i = 0; i < 4; i++) {
+        const char* next = reinterpret_cast<const char*>(rows[i]) + b * (row_bytes / blocks) + ahead;
+        _mm_prefetch(next, _MM_HINT_T0);
+        if (sizeof(S) == 4) _mm_prefetch(next + 64, _MM_HINT_T0);  // four int8 blocks are two lines
+      }
+      for (int c = 0; c < C; c++) sums[c] = step(rows, scales, x[c], b, 4, sums[c]);
     }
-    if (full < blocks) c = step(rows, scales, x, full, blocks - full, ahead, c);
-    float sums[4];
-    _mm_storeu_ps(sums, sum_classes(c));
-    for (int64_t i = 0; i < 4 && r + i < w.rows; i++) out[r + i] = sums[i];
+    for (int c = 0; c < C; c++) {
+      if (full < blocks) sums[c] = step(rows, scales, x[c], full, blocks - full, sums[c]);
+      float four[4];
+      _mm_storeu_ps(four, sum_classes(sums[c]));
+      for (int64_t i = 0; i < 4 && r + i < w.rows; i++) out[c * stride + r + i] = four[i];
+    }
   }
+}
+
+template <int C>
+static void few_rows(const Slab& w, const Picked& x, float* out, int64_t stride, Scratch& scratch) {
+  Spread s[C];
+  const int64_t padded = (w.blocks() + 3) / 4 * 4;
+  int8_t* memory = scratch.get<int8_t>(5, C * padded * 64);
+  const bool mxfp4 = w.kind == Kind::mxfp4;
+  for (int c = 0; c < C; c++) s[c] = spread(x.act, x.row(c), mxfp4, memory + c * padded * 64);
+  if (mxfp4) gemv<uint8_t, uint8_t, C>(w, w.blocks() * 16, s, out, stride);
+  else gemv<int8_t, float, C>(w, w.k, s, out, stride);
 }
 
 // ---- gemm over both ----
@@ -646,12 +657,28 @@ static void gemm(const Slab& w, const Picked& x, float* out, int64_t stride, Scr
   }
 }
 
+// So many activation rows at a time that they stay in the second-level cache while the weights pass by.
+constexpr int64_t kCached = 512 << 10;
+
+template <bool kMxfp4>
+static void gemm_in_parts(const Slab& w, const Picked& x, float* out, int64_t stride, Scratch& scratch) {
+  const int64_t fit = kCached / w.k / kPanelCols * kPanelCols, most = fit > kPanelCols ? fit : kPanelCols;
+  for (int64_t i = 0; i < x.count; i += most) {
+    const int64_t count = x.count - i < most ? x.count - i : most;
+    const Picked part{x.act, x.index ? x.index + i : nullptr, x.first + i, count};
+    gemm<kMxfp4>(w, part, out + i * stride, stride, scratch);
+  }
+}
+
 static void q8_fast(const Slab& w, const Picked& x, float* out, int64_t stride, Scratch& scratch) {
-  const bool mxfp4 = w.kind == Kind::mxfp4;
-  if (x.count > 1) return mxfp4 ? gemm<true>(w, x, out, stride, scratch) : gemm<false>(w, x, out, stride, scratch);
-  const Spread s = spread(x.act, x.row(0), mxfp4, scratch);
-  if (mxfp4) gemv<uint8_t, uint8_t>(w, w.blocks() * 16, s, out);
-  else gemv<int8_t, float>(w, w.k, s, out);
+  switch (x.count) {  // up to four rows, unpacking a panel costs more than it saves
+    case 1: return few_rows<1>(w, x, out, stride, scratch);
+    case 2: return few_rows<2>(w, x, out, stride, scratch);
+    case 3: return few_rows<3>(w, x, out, stride, scratch);
+    case 4: return few_rows<4>(w, x, out, stride, scratch);
+  }
+  if (w.kind == Kind::mxfp4) gemm_in_parts<true>(w, x, out, stride, scratch);
+  else gemm_in_parts<false>(w, x, out, stride, scratch);
 }
 
 #endif

@@ -38,7 +38,7 @@ void some_rows(const void* context, int64_t task, Scratch& scratch) {
 }  // namespace
 
 void linear(const LinearArgs& a, Team& team) {
-  int64_t chunk = 64;  // a multiple of every kernel's rows
+  int64_t chunk = a.x.rows > 64 ? 128 : 64;  // a multiple of every kernel's rows
   while (chunk > 16 && a.w.n / chunk < 8 * team.threads()) chunk /= 2;
   const Job job{a, chunk};
   team.parallel((a.w.n + chunk - 1) / chunk, some_rows, &job);
