@@ -1,16 +1,16 @@
 // attention: paged K and V in tiles of 64 keys, online softmax with a learned sink, optional window.
-// A task is a run of queries of one kv head: the tile is brought to f32 once (K transposed, keys in lanes) and every query
-// that sees it uses it.
+// A task is a run of queries of one kv head: the tile is brought to f32 once (K transposed, keys in lanes) and every
+// query that sees it uses it.
 #ifndef OSSIA_ISA
-#define OSSIA_FAMILY "attention.cc"
-#include "every_isa.h"
+#define OSSIA_FAMILY "../attention.cc"
+#include "isa/every_isa.h"
 #else
 
 namespace ossia {
 namespace OSSIA_ISA {
 namespace {
 
-#include "lanes.h"
+#include "isa/lanes.h"
 
 struct Job {
   const AttentionArgs& a;
@@ -52,8 +52,10 @@ OSSIA_INLINE void transpose(Words* a) {
     a[i + 3] = _mm512_unpackhi_epi64(b[i + 1], b[i + 3]);
   }
   for (int i = 0; i < 4; i++) {  // 128-bit lane n of a[i + 4 g] is column 4 n + i of rows 4 g .. 4 g + 3
-    const Words low0 = _mm512_shuffle_i32x4(a[i], a[i + 4], 0x88), low1 = _mm512_shuffle_i32x4(a[i + 8], a[i + 12], 0x88);
-    const Words odd0 = _mm512_shuffle_i32x4(a[i], a[i + 4], 0xdd), odd1 = _mm512_shuffle_i32x4(a[i + 8], a[i + 12], 0xdd);
+    const Words low0 = _mm512_shuffle_i32x4(a[i], a[i + 4], 0x88),
+                low1 = _mm512_shuffle_i32x4(a[i + 8], a[i + 12], 0x88);
+    const Words odd0 = _mm512_shuffle_i32x4(a[i], a[i + 4], 0xdd),
+                odd1 = _mm512_shuffle_i32x4(a[i + 8], a[i + 12], 0xdd);
     a[i] = _mm512_shuffle_i32x4(low0, low1, 0x88);
     a[i + 8] = _mm512_shuffle_i32x4(low0, low1, 0xdd);
     a[i + 4] = _mm512_shuffle_i32x4(odd0, odd1, 0x88);
@@ -166,8 +168,8 @@ OSSIA_INLINE float soften(float* p, int64_t begin, int64_t end, State& s) {
 
 // Columns [i, i + 16 N) of o = o * shrink + sum over the visible keys of p v.
 template <int R, int N>
-OSSIA_INLINE void gather_values(const float (*p)[kTile], const float* shrink, const float* vt, int64_t begin, int64_t end,
-                                int64_t d, int64_t i, State* s) {
+OSSIA_INLINE void gather_values(const float (*p)[kTile], const float* shrink, const float* vt, int64_t begin,
+                                int64_t end, int64_t d, int64_t i, State* s) {
   V o[R][N];
   for (int r = 0; r < R; r++)
     for (int n = 0; n < N; n++) o[r][n] = mul(load(s[r].o + i + 16 * n), set1(shrink[r]));
@@ -231,8 +233,10 @@ void one_group(const Job& job, int64_t begin, int64_t end, int64_t head, float* 
       if (!brought) {
         const int32_t block = a.table[a.rows[t] * a.table_width + tile];
         if (block < 0 || block >= a.num_blocks) return job.team.fail("attention: a visible block is not in the table");
-        if (a.kv_is_bf16) bring_tile<uint16_t>(a, block, head, kt, vt);
-        else bring_tile<float>(a, block, head, kt, vt);
+        if (a.kv_is_bf16)
+          bring_tile<uint16_t>(a, block, head, kt, vt);
+        else
+          bring_tile<float>(a, block, head, kt, vt);
         brought = true;
       }
       const float* q = a.qkv + t * row_width + head * per * d;

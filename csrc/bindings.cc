@@ -179,7 +179,8 @@ class Recorder {
 
   static std::string expected(const char* formats, std::initializer_list<int64_t> shape) {
     std::string s = std::string("of format ") + formats + " and shape (";
-    for (const int64_t n : shape) s += (s.back() == '(' ? "" : ", ") + (n == kAny ? std::string("any") : std::to_string(n));
+    for (const int64_t n : shape)
+      s += (s.back() == '(' ? "" : ", ") + (n == kAny ? std::string("any") : std::to_string(n));
     return s + ")";
   }
 
@@ -269,7 +270,8 @@ class Program {
     int32_t* i = r.data<int32_t>(ids, "ids", "i", {x.shape[0], top_k}, true);
     float* o = r.data<float>(weights, "weights", "f", {x.shape[0], top_k}, true);
     push(Op::route, Numerics::f32,
-         RouteArgs{static_cast<float*>(x.data), static_cast<float*>(w.data), b, i, o, x.shape[0], x.shape[1], w.shape[0], top_k});
+         RouteArgs{static_cast<float*>(x.data), static_cast<float*>(w.data), b, i, o, x.shape[0], x.shape[1],
+                   w.shape[0], top_k});
   }
 
   void moe(nb::handle x, nb::handle ids, nb::handle weights, nb::handle gate_up, nb::handle gate_up_bias,
@@ -284,8 +286,7 @@ class Program {
     const float* gb = r.data<float>(gate_up_bias, "gate_up_bias", "f", {g.count, g.n});
     const float* db = r.data<float>(down_bias, "down_bias", "f", {d.count, d.n});
     float* o = r.data<float>(out, "out", "f", {a.rows, d.n}, true);
-    push(Op::moe, a.numerics,
-         MoeArgs{a, static_cast<int32_t*>(i.data), w, g, d, gb, db, limit, alpha, o, i.shape[1]});
+    push(Op::moe, a.numerics, MoeArgs{a, static_cast<int32_t*>(i.data), w, g, d, gb, db, limit, alpha, o, i.shape[1]});
   }
 
   void gather_rows(nb::handle x, nb::handle rows, nb::handle out) {
@@ -293,7 +294,8 @@ class Program {
     const Array a = r.array(x, "x", "f", {kAny, kAny}), i = r.array(rows, "rows", "i", {kAny});
     float* o = r.data<float>(out, "out", "f", {i.shape[0], a.shape[1]}, true);
     push(Op::gather_rows, Numerics::f32,
-         GatherRowsArgs{static_cast<float*>(a.data), static_cast<int32_t*>(i.data), o, i.shape[0], a.shape[1], a.shape[0]});
+         GatherRowsArgs{static_cast<float*>(a.data), static_cast<int32_t*>(i.data), o, i.shape[0], a.shape[1],
+                        a.shape[0]});
   }
 
   void run() {

@@ -10,18 +10,14 @@ void call(const void* args, Team& team) {
   kernel(*static_cast<const Args*>(args), team);
 }
 
-#define OSSIA_ALL(args, name, isa) {call<args, isa::name>, call<args, isa::name>, call<args, isa::name>}
-#define OSSIA_ISA_TABLE(isa)                        \
-  {                                                 \
-    OSSIA_ALL(EmbedArgs, embed, isa),               \
-    OSSIA_ALL(RmsNormArgs, rms_norm, isa),          \
-    OSSIA_ALL(QuantizeArgs, quantize, isa),         \
-    OSSIA_ALL(LinearArgs, linear, isa),             \
-    OSSIA_ALL(RopeStoreArgs, rope_store, isa),      \
-    OSSIA_ALL(AttentionArgs, attention, isa),       \
-    OSSIA_ALL(RouteArgs, route, isa),               \
-    OSSIA_ALL(MoeArgs, moe, isa),                   \
-    OSSIA_ALL(GatherRowsArgs, gather_rows, isa),    \
+#define OSSIA_ALL(args, name, isa) \
+  { call<args, isa::name>, call<args, isa::name>, call<args, isa::name> }
+#define OSSIA_ISA_TABLE(isa)                                                                                         \
+  {                                                                                                                  \
+    OSSIA_ALL(EmbedArgs, embed, isa), OSSIA_ALL(RmsNormArgs, rms_norm, isa), OSSIA_ALL(QuantizeArgs, quantize, isa), \
+        OSSIA_ALL(LinearArgs, linear, isa), OSSIA_ALL(RopeStoreArgs, rope_store, isa),                               \
+        OSSIA_ALL(AttentionArgs, attention, isa), OSSIA_ALL(RouteArgs, route, isa), OSSIA_ALL(MoeArgs, moe, isa),    \
+        OSSIA_ALL(GatherRowsArgs, gather_rows, isa),                                                                 \
   }
 
 constexpr Kernel kTable[kIsas][kOps][kNumerics] = {

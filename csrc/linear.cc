@@ -1,15 +1,15 @@
 // linear: out = [out +] (x w^T + bias), tasks of weight rows.
 #ifndef OSSIA_ISA
-#define OSSIA_FAMILY "linear.cc"
-#include "every_isa.h"
+#define OSSIA_FAMILY "../linear.cc"
+#include "isa/every_isa.h"
 #else
 
 namespace ossia {
 namespace OSSIA_ISA {
 namespace {
 
-#include "lanes.h"
-#include "dots.h"
+#include "isa/lanes.h"
+#include "isa/dots.h"
 
 struct Job {
   const LinearArgs& a;

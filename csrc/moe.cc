@@ -1,16 +1,16 @@
-// moe: the chosen experts of every token. (token, choice) pairs are sorted by expert, so each expert's weights stream once;
-// gate and up, SwiGLU and quantisation are one task, down and the weighted sum another.
+// moe: the chosen experts of every token. (token, choice) pairs are sorted by expert, so each expert's weights stream
+// once; gate and up, SwiGLU and quantisation are one task, down and the weighted sum another.
 #ifndef OSSIA_ISA
-#define OSSIA_FAMILY "moe.cc"
-#include "every_isa.h"
+#define OSSIA_FAMILY "../moe.cc"
+#include "isa/every_isa.h"
 #else
 
 namespace ossia {
 namespace OSSIA_ISA {
 namespace {
 
-#include "lanes.h"
-#include "dots.h"
+#include "isa/lanes.h"
+#include "isa/dots.h"
 
 constexpr int64_t kGateUpRows = 64;  // interleaved gate, up: 32 hidden units, one block to quantise
 

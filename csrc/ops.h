@@ -11,12 +11,14 @@
 //               vdpbf16ps is not used: it flushes subnormals and adds in pairs, which no other instruction set repeats.
 //   rms_norm    sum of squares in the same 16 lanes; mean = sum / H; y = (x * (1 / sqrt(mean + eps))) * weight.
 //   exp         a polynomial of degree 7 after Cody-Waite reduction, every step an explicit fma; 0 below -87.3.
-//   attention   tiles of 64 keys aligned to the position, ascending; score = fma over d ascending, times scale; per tile
+//   attention   tiles of 64 keys aligned to the position, ascending; score = fma over d ascending, times scale; per
+//   tile
 //               m' = max(m, tile max), c = exp(m - m'), p = exp(s - m'), l = l * c + tree(p), o = o * c, then
 //               o = fma(p_j, v_j, o) for the visible j ascending; starts from m = sink, l = 1; result o / l.
 //   moe         y = dot + bias; h = (g * sigmoid(alpha * g)) * (u + 1) after clamping, quantised as any activation;
 //               out = out + (w_0 y_0, then fma(w_k, y_k, sum) for k ascending).
-//   route       logits as f32 dot + bias; top-k with ties to the lower index; e_k = exp(l_k - l_0), sum for k ascending.
+//   route       logits as f32 dot + bias; top-k with ties to the lower index; e_k = exp(l_k - l_0), sum for k
+//   ascending.
 // Kernels never read past the end of an array: weights may be memory-mapped up to their last byte.
 #pragma once
 
@@ -32,8 +34,8 @@ enum class Op : int { embed, rms_norm, quantize, linear, rope_store, attention, 
 constexpr int kNumerics = 3, kIsas = 3, kOps = 9;
 constexpr int64_t kTile = 64;  // keys per cache block and attention tile
 
-// Rows ready to be multiplied. q8: data int8 (rows, width), scales f32, and for the kernels' own use `split` (each block's
-// 16 even then 16 odd elements, which is how MXFP4 nibbles come apart) and `sums` (sum of each block).
+// Rows ready to be multiplied. q8: data int8 (rows, width), scales f32, and for the kernels' own use `split` (each
+// block's 16 even then 16 odd elements, which is how MXFP4 nibbles come apart) and `sums` (sum of each block).
 struct Act {
   Numerics numerics;
   void* data;
@@ -132,17 +134,17 @@ using Kernel = void (*)(const void* args, Team& team);
 Kernel find_kernel(Op op, Numerics numerics, Isa isa);
 bool isa_available(Isa isa);
 
-#define OSSIA_DECLARE_KERNELS(isa)                   \
-  namespace isa {                                    \
-  void embed(const EmbedArgs&, Team&);               \
-  void rms_norm(const RmsNormArgs&, Team&);          \
-  void quantize(const QuantizeArgs&, Team&);         \
-  void linear(const LinearArgs&, Team&);             \
-  void rope_store(const RopeStoreArgs&, Team&);      \
-  void attention(const AttentionArgs&, Team&);       \
-  void route(const RouteArgs&, Team&);               \
-  void moe(const MoeArgs&, Team&);                   \
-  void gather_rows(const GatherRowsArgs&, Team&);    \
+#define OSSIA_DECLARE_KERNELS(isa)                \
+  namespace isa {                                 \
+  void embed(const EmbedArgs&, Team&);            \
+  void rms_norm(const RmsNormArgs&, Team&);       \
+  void quantize(const QuantizeArgs&, Team&);      \
+  void linear(const LinearArgs&, Team&);          \
+  void rope_store(const RopeStoreArgs&, Team&);   \
+  void attention(const AttentionArgs&, Team&);    \
+  void route(const RouteArgs&, Team&);            \
+  void moe(const MoeArgs&, Team&);                \
+  void gather_rows(const GatherRowsArgs&, Team&); \
   }
 OSSIA_DECLARE_KERNELS(scalar)
 OSSIA_DECLARE_KERNELS(avx2)

@@ -1,14 +1,14 @@
 // Ops on whole rows: embed, rms_norm, quantize, rope_store, route, gather_rows.
 #ifndef OSSIA_ISA
-#define OSSIA_FAMILY "rows.cc"
-#include "every_isa.h"
+#define OSSIA_FAMILY "../rows.cc"
+#include "isa/every_isa.h"
 #else
 
 namespace ossia {
 namespace OSSIA_ISA {
 namespace {
 
-#include "lanes.h"
+#include "isa/lanes.h"
 
 // Rows a task takes: whole when few, so that a decode step wakes nobody.
 struct Rows {
@@ -96,7 +96,8 @@ void rope_rows(const void* context, int64_t task, Scratch&) {
   const int64_t d = a.head_dim, half = d / 2;
   for (int64_t t = job.rows.begin(task); t < job.rows.end(task); t++) {
     float* heads = a.qkv + t * (a.num_heads + 2 * a.kv_heads) * d;
-    for (int64_t h = 0; h < a.num_heads + a.kv_heads; h++) rotate(heads + h * d, a.cos + t * half, a.sin + t * half, half);
+    for (int64_t h = 0; h < a.num_heads + a.kv_heads; h++)
+      rotate(heads + h * d, a.cos + t * half, a.sin + t * half, half);
     const int64_t block = a.slots[t] / kTile, offset = a.slots[t] % kTile;
     for (int64_t g = 0; g < a.kv_heads; g++) {
       const int64_t at = ((block * a.kv_heads + g) * kTile + offset) * d;

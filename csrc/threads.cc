@@ -102,8 +102,8 @@ void Team::fail(const char* message) {
   error_.compare_exchange_strong(none, message);
 }
 
-// Takes one task of the present job, whichever it is. Winning the increment makes the job ours until done_ is counted up,
-// so task_ and context_ cannot change under us even if we slept since reading the ticket.
+// Takes one task of the present job, whichever it is. Winning the increment makes the job ours until done_ is counted
+// up, so task_ and context_ cannot change under us even if we slept since reading the ticket.
 bool Team::take(Scratch& scratch) {
   uint64_t t = ticket_.load(std::memory_order_acquire);
   do {

@@ -1,5 +1,5 @@
-// A team of threads that share an op's tasks. Tasks are stolen one at a time, so a thread that loses its core delays only
-// the task it holds; waiting threads spin for some tens of microseconds, then sleep.
+// A team of threads that share an op's tasks. Tasks are stolen one at a time, so a thread that loses its core delays
+// only the task it holds; waiting threads spin for some tens of microseconds, then sleep.
 #pragma once
 
 #include <atomic>
@@ -64,7 +64,7 @@ class Team {
   // epoch (24 bits) | count (20 bits) | next task (20 bits): who increments it owns a task of the job below.
   alignas(64) std::atomic<uint64_t> ticket_{0};
   alignas(64) std::atomic<int64_t> done_{0};
-  alignas(64) std::atomic<uint32_t> bell_{0};   // futex word of sleeping workers
+  alignas(64) std::atomic<uint32_t> bell_{0};  // futex word of sleeping workers
   std::atomic<uint32_t> sleepers_{0};
   alignas(64) std::atomic<uint32_t> caller_asleep_{0};  // futex word of the caller
   Task task_ = nullptr;

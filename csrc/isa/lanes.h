@@ -99,8 +99,12 @@ OSSIA_INLINE float tree_max(V a) {
 
 #else
 
-OSSIA_INLINE uint32_t bits(float f) { return static_cast<uint32_t>(_mm_cvtsi128_si32(_mm_castps_si128(_mm_set_ss(f)))); }
-OSSIA_INLINE float from_bits(uint32_t u) { return _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(static_cast<int>(u)))); }
+OSSIA_INLINE uint32_t bits(float f) {
+  return static_cast<uint32_t>(_mm_cvtsi128_si32(_mm_castps_si128(_mm_set_ss(f))));
+}
+OSSIA_INLINE float from_bits(uint32_t u) {
+  return _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(static_cast<int>(u))));
+}
 OSSIA_INLINE float tree_sum8(__m256 a) {
   __m128 q = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
   q = _mm_add_ps(q, _mm_movehl_ps(q, q));
@@ -225,7 +229,8 @@ OSSIA_INLINE float tree_max(V x) {
 
 #endif
 
-// exp to about 1.5 ulp. n = rne(x / ln 2) by the 1.5 * 2^23 trick; ln 2 in two parts; Taylor to degree 7 on |r| <= ln2/2.
+// exp to about 1.5 ulp. n = rne(x / ln 2) by the 1.5 * 2^23 trick; ln 2 in two parts; Taylor to degree 7 on |r| <=
+// ln2/2.
 OSSIA_INLINE V exp(V x) {
   const V top = set1(88.3762626647949f), bottom = set1(-87.3365447504019f), magic = set1(12582912.0f);
   const V c = max(bottom, min(top, x));  // keeps NaN
@@ -310,7 +315,8 @@ OSSIA_INLINE void part_block(const int8_t* q, int8_t* split, int32_t* sum) {
 }
 #else
 OSSIA_INLINE __m128i top4(__m256 a) {
-  return _mm_max_epi32(_mm256_castsi256_si128(_mm256_castps_si256(a)), _mm256_extracti128_si256(_mm256_castps_si256(a), 1));
+  return _mm_max_epi32(_mm256_castsi256_si128(_mm256_castps_si256(a)),
+                       _mm256_extracti128_si256(_mm256_castps_si256(a), 1));
 }
 OSSIA_INLINE uint32_t top_bits(V x) {
 #if OSSIA_LEVEL == OSSIA_AVX512
@@ -323,7 +329,8 @@ OSSIA_INLINE uint32_t top_bits(V x) {
 }
 OSSIA_INLINE void part_block(const int8_t* q, int8_t* split, int32_t* sum) {
   const __m128i pick = _mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
-  const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(q)), b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(q + 16));
+  const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(q)),
+                b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(q + 16));
   const __m128i pa = _mm_shuffle_epi8(a, pick), pb = _mm_shuffle_epi8(b, pick);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(split), _mm_unpacklo_epi64(pa, pb));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(split + 16), _mm_unpackhi_epi64(pa, pb));
@@ -364,7 +371,8 @@ OSSIA_INLINE void store_activation(const Act& out, int64_t row, int64_t col, con
   if (out.numerics == Numerics::q8) {
     for (int64_t i = 0; i < n; i += 32) {
       const int64_t block = (at + i) / 32;
-      quantize_block(x + i, static_cast<int8_t*>(out.data) + at + i, out.scales + block, out.split + at + i, out.sums + block);
+      quantize_block(x + i, static_cast<int8_t*>(out.data) + at + i, out.scales + block, out.split + at + i,
+                     out.sums + block);
     }
   } else if (out.numerics == Numerics::bf16) {
     for (int64_t i = 0; i < n; i += 16) store_bf16(static_cast<uint16_t*>(out.data) + at + i, load(x + i));

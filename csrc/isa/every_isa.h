@@ -1,14 +1,15 @@
-// Compiles the family file named by OSSIA_FAMILY once per instruction set, each time in a namespace of that name and inside
-// a target region (never a file-wide -m flag: inline functions of such files get merged into code for older CPUs).
-// Standard headers are included here, outside the regions, for the same reason. No include guard: each family includes it.
+// Compiles the family file named by OSSIA_FAMILY once per instruction set, each time in a namespace of that name and
+// inside a target region (never a file-wide -m flag: inline functions of such files get merged into code for older
+// CPUs). Standard headers are included here, outside the regions, for the same reason. No include guard: each family
+// includes it.
 #include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
 
-#include "ops.h"
-#include "threads.h"
+#include "../ops.h"
+#include "../threads.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
