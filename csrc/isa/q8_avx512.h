@@ -151,6 +151,8 @@ OSSIA_INLINE void panel_scales(const float* const* rows, int64_t b, int64_t have
 template <int P, int C, bool kMxfp4>
 OSSIA_INLINE void panel_class(const uint8_t* w, const float* ws, const PanelRow* x, int64_t cls, int64_t blocks,
                               PanelSum (*out)[C]) {
+  constexpr int kSide = C < kTogether ? C : kTogether;
+  static_assert(C % kSide == 0, "a tile is whole groups");
   const int32_t* q[C];
   const BlockFacts* facts[C];
   PanelSum sums[P][C];
@@ -161,25 +163,25 @@ OSSIA_INLINE void panel_class(const uint8_t* w, const float* ws, const PanelRow*
   }
   for (int64_t b = cls; b < blocks; b += 4, w += P * 512, ws += P * 16) {
 #pragma GCC unroll 8
-    for (int first = 0; first < C; first += kTogether) {
+    for (int first = 0; first < C; first += kSide) {
       const uint8_t* v = w;
       __asm__("" : "+r"(v));  // read the weights again: better a load than a spill
-      __m512i dot[P][kTogether];
+      __m512i dot[P][kSide];
 #pragma GCC unroll 8
-      for (int g = 0; g < kTogether && first + g < C; g++)
+      for (int g = 0; g < kSide; g++)
         for (int p = 0; p < P; p++) dot[p][g] = _mm512_set1_epi32(facts[first + g][b].excess);
 #pragma GCC unroll 8
       for (int i = 0; i < 8; i++) {
         __m512i four[P];
         for (int p = 0; p < P; p++) four[p] = _mm512_load_si512(v + p * 512 + 64 * i);
 #pragma GCC unroll 8
-        for (int g = 0; g < kTogether && first + g < C; g++) {
+        for (int g = 0; g < kSide; g++) {
           const __m512i x4 = _mm512_set1_epi32(q[first + g][8 * b + i]);
           for (int p = 0; p < P; p++) dot[p][g] = _mm512_dpbusd_epi32(dot[p][g], four[p], x4);
         }
       }
 #pragma GCC unroll 8
-      for (int g = 0; g < kTogether && first + g < C; g++) {
+      for (int g = 0; g < kSide; g++) {
         const __m512 xs = _mm512_set1_ps(facts[first + g][b].scale);
         for (int p = 0; p < P; p++)
           sums[p][first + g] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[p][g]),
