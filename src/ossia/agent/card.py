@@ -25,7 +25,8 @@ class ModelCard:
     """What is known about a model besides its weights.
 
     `identity` and `knowledge_cutoff` are the first lines of its system message. `english_only`: front ends
-    say so when asked in another language.
+    say so when asked in another language. `temperature` is what its makers recommend, used where nobody asks
+    for another.
     """
 
     name: str
@@ -34,6 +35,7 @@ class ModelCard:
     context_length: int | None = None
     english_only: bool = False
     description: str = ""
+    temperature: float = 1.0
 
 
 def opening(

@@ -68,14 +68,14 @@ class Model:
         `system` is the application's instruction. `tools` are Tools or plain Python functions. `max_tokens`,
         `timeout_s` (seconds) and `max_turns` limit each answer as a whole, reasoning and calls included;
         `stop` strings end its text. `sampling`: temperature, top_p, top_k, min_p, seed and the other fields
-        of SamplingParams. `clock` gives the date the model is told. Raises InputError, ToolDefinitionError.
+        of SamplingParams; the temperature is the card's where none is given. `clock` gives the date the model is told. Raises InputError, ToolDefinitionError.
         """
         return Chat(
             self,
             system=system,
             tools=tools,
             effort=effort,
-            sampling=_sampling(sampling),
+            sampling=_sampling(sampling, self.card),
             limits=Limits(max_turns, max_tokens, timeout_s),
             stop=stop,
             clock=clock,
@@ -95,9 +95,7 @@ class Model:
         Closing the generator cancels the answer. Asynchronous tools run in the model's own event loop.
         """
         return self._thread.iterate(
-            lambda: run(
-                self.backend, self.tok, conversation, tools=tools, sampling=sampling, limits=limits, stop=stop
-            )
+            lambda: self.aanswer(conversation, tools=tools, sampling=sampling, limits=limits, stop=stop)
         )
 
     def aanswer(
@@ -111,7 +109,13 @@ class Model:
     ) -> AsyncGenerator[Event, None]:
         """Answer the end of any conversation; as `loop.run`, in the caller's event loop."""
         return run(
-            self.backend, self.tok, conversation, tools=tools, sampling=sampling, limits=limits, stop=stop
+            self.backend,
+            self.tok,
+            conversation,
+            tools=tools,
+            sampling=_sampling({}, self.card) if sampling is None else sampling,
+            limits=limits,
+            stop=stop,
         )
 
     def close(self) -> None:
@@ -367,7 +371,7 @@ def _as_tool(given: AnyTool) -> Tool:
     return tool(cast(Callable[..., Any], given))
 
 
-def _sampling(options: dict[str, Any]) -> SamplingParams:
+def _sampling(options: dict[str, Any], card: ModelCard) -> SamplingParams:
     known = {f.name for f in fields(SamplingParams)} - _NOT_OF_A_CHAT
     if unknown := sorted(options.keys() - known):
         raise InputError(
@@ -376,4 +380,4 @@ def _sampling(options: dict[str, Any]) -> SamplingParams:
             limit=sorted(known),
             remedy=f"Sampling options are: {', '.join(sorted(known))}.",
         )
-    return SamplingParams(**options)
+    return SamplingParams(**{"temperature": card.temperature, **options})

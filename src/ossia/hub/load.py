@@ -29,6 +29,8 @@ Fit = Literal["fits", "tight", "too large"]
 
 _LEAST_CONTEXT = 2048  # tokens: the shortest conversation worth loading a model for
 _O200K_VOCAB = 201088
+# A model of its size errs in the digits of a call when sampled at 1.0, which gpt-oss recommends.
+_POCKET_TEMPERATURE = 0.3
 _POCKET_SHAPE = (49152, 30, 576)  # vocabulary, layers, width
 _POCKET_IDENTITY = (
     "You are Ossia's pocket model, a small language model."  # as it was trained: posttrain.scenarios
@@ -90,6 +92,7 @@ def card_of(model: FoundModel, config: ModelConfig, context_length: int) -> Mode
             context_length=context_length,
             english_only=True,
             description="A small model to try everything with: English, weak facts, simple tool calls.",
+            temperature=_POCKET_TEMPERATURE,
         )
     if config.vocab_size != _O200K_VOCAB:
         return ModelCard(model.name, identity=None, knowledge_cutoff=None, context_length=context_length)

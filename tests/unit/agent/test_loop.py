@@ -285,8 +285,9 @@ def test_what_is_addressed_to_the_user_is_no_call(agent: Any) -> None:
     assert agent.finished(events).conversation.messages[-1].recipient is None
 
 
-def test_speaking_for_others_is_stopped_and_forgotten(agent: Any) -> None:
-    events = agent.run(THINK + "<|start|>user<|message|>Thanks!<|end|>" + NEXT + FINAL)
+@pytest.mark.parametrize("header", ["user<|message|>", "user ", "user to=functions.calculator "])
+def test_speaking_for_others_is_stopped_and_forgotten(agent: Any, header: str) -> None:
+    events = agent.run(THINK + f"<|start|>{header}Thanks!<|end|>" + NEXT + FINAL)
     assert "speaks-for-others" in [n.code for n in of(events, Note)]
     assert text(events, TextDelta) == ""
     assert agent.finished(events).conversation.messages[-1].channel == "analysis"
@@ -351,6 +352,14 @@ def test_stop_strings_end_the_final_text_only(agent: Any, stops: list[str], show
     stopped = shown != "It is 42."
     assert (finished.reason, finished.stop in stops) == ("stop_string" if stopped else "stop", stopped)
     assert agent.backend.left == stopped
+
+
+def test_a_stopped_answer_is_one_message_of_its_kind(agent: Any) -> None:
+    final = '<|channel|>final <|constrain|>json<|message|>{"a": 1}, 2<|return|>'
+    events = agent.run("Well." + NEXT + final, stop=[","])
+    assert text(events, TextDelta) == 'Well.{"a": 1}'
+    stopped = Message("assistant", '{"a": 1}', channel="final", content_type="<|constrain|>json")
+    assert agent.finished(events).conversation.messages[-1] == stopped
 
 
 @pytest.mark.parametrize("stop", [[""], "ab"])

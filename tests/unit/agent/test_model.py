@@ -16,7 +16,7 @@ from ossia.agent.model import Chat, Model, ModelCard
 from ossia.backends.base import Capabilities
 from ossia.backends.scripted import ScriptedBackend
 from ossia.errors import BackendError, ContextLengthError, InputError, OssiaError, ToolDefinitionError
-from ossia.harmony.messages import DeveloperContent, Message, SystemContent, user
+from ossia.harmony.messages import Conversation, DeveloperContent, Message, SystemContent, user
 from ossia.model.sampling import SamplingParams, Token
 from ossia.tokenizer import Tokenizer
 from ossia.tools import calculator
@@ -104,6 +104,17 @@ def test_settings_change_between_answers(make: MakeModel) -> None:
     assert "Reasoning: high" in second
     assert "Be brief." not in second
     assert "type add = " in second
+
+
+def test_the_card_recommends_a_temperature_and_the_asker_decides(
+    tok: Tokenizer, ids: Callable[[str], list[int]]
+) -> None:
+    backend = ScriptedBackend([ids(FINAL)] * 3)
+    with Model(backend, tok, ModelCard("test", temperature=0.25)) as model:
+        model.chat().send("a")
+        model.chat(temperature=0.75).send("b")
+        list(model.answer(Conversation((user("c"),))))
+    assert [params.temperature for params in backend.params] == [0.25, 0.75, 0.25]
 
 
 def test_limits_stop_and_sampling_reach_the_loop(make: MakeModel) -> None:
