@@ -68,7 +68,8 @@ class Model:
         `system` is the application's instruction. `tools` are Tools or plain Python functions. `max_tokens`,
         `timeout_s` (seconds) and `max_turns` limit each answer as a whole, reasoning and calls included;
         `stop` strings end its text. `sampling`: temperature, top_p, top_k, min_p, seed and the other fields
-        of SamplingParams; the temperature is the card's where none is given. `clock` gives the date the model is told. Raises InputError, ToolDefinitionError.
+        of SamplingParams; the temperature is the card's where none is given. `clock` gives the date the model
+        is told. Raises InputError, ToolDefinitionError.
         """
         return Chat(
             self,
@@ -380,4 +381,5 @@ def _sampling(options: dict[str, Any], card: ModelCard) -> SamplingParams:
             limit=sorted(known),
             remedy=f"Sampling options are: {', '.join(sorted(known))}.",
         )
-    return SamplingParams(**{"temperature": card.temperature, **options})
+    options.setdefault("temperature", card.temperature)
+    return SamplingParams(**options)
