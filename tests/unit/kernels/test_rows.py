@@ -181,6 +181,20 @@ def test_route_of_nan_still_gives_distinct_experts(isa):
     assert ids.tolist() == [[0, 1, 2, 3]]
 
 
+@pytest.mark.parametrize("isa", ISAS)
+def test_exp_is_within_one_and_a_half_units(isa):
+    """Two experts with logits 0 and -z weigh 1 / (1 + e) and e / (1 + e): their ratio shows exp itself."""
+    cpu.configure(isa, 1)
+    z = np.linspace(0, 86, 20001, dtype=np.float32)
+    x, router = np.zeros((z.size, 32), np.float32), np.zeros((2, 32), np.float32)
+    x[:, 0], router[1, 0] = z, -1
+    ids, weights = choose(x, router, np.zeros(2, np.float32), 2)
+    assert (ids == [0, 1]).all()
+    wide, expected = weights.astype(np.float64), np.exp(-z.astype(np.float64))
+    relative = np.abs(wide[:, 1] / wide[:, 0] - expected) / expected
+    assert relative.max() <= (3 + 2) * 2.0**-24  # 1.5 units in the last place are at most 3; two divisions
+
+
 def test_route_has_the_same_bits_everywhere(tools, rng):
     x, router = (
         rng.standard_normal((70, 576)).astype(np.float32),
