@@ -180,7 +180,7 @@ class Chat:
         self.system = system
         self.tools = tools
         self.effort = effort
-        self.sampling = sampling or SamplingParams()
+        self.sampling = sampling or _sampling({}, model.card)
         self.limits = limits
         self.stop = tuple(stop)
         self._clock = clock

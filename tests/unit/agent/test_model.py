@@ -437,6 +437,16 @@ def test_closing_the_model_ends_what_runs(make: MakeModel, ids: Callable[[str], 
         model.chat().send("What?")
 
 
+def test_the_card_recommends_a_temperature(tok: Tokenizer, ids: Callable[[str], list[int]]) -> None:
+    backend = ScriptedBackend([ids(FINAL)] * 4)
+    with Model(backend, tok, ModelCard("cool", temperature=0.25)) as model:
+        model.chat(top_k=3).send("What?")
+        model.chat(temperature=0.5).send("What?")
+        Chat(model).send("What?")
+        list(model.answer(model.chat().conversation.append(user("What?"))))
+    assert [p.temperature for p in backend.params] == [0.25, 0.5, 0.25, 0.25]
+
+
 def test_any_conversation_can_be_answered(make: MakeModel) -> None:
     model = make(FINAL, FINAL)
     conversation = model.chat().conversation.append(user("What?"))
