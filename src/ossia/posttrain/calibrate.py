@@ -1,9 +1,12 @@
 """Finds the scale and the order of the feed-forward channels, so that clamp and MXFP4 cost little.
 
-Scale: gpt-oss clamps `up` to ±7 (after its bias of −1). `up` is linear, so a channel whose values on the base's own text
-go further is scaled down, and its down column up: exact. Order: channels are sorted by the size of their
-down column, so that the 32 that share an MXFP4 scale are alike: exact too.
+Scale: gpt-oss clamps `up` to ±7 (after its bias of −1). `up` is linear, so a channel whose values on the
+base's own text go further is scaled down, and its down column up: exact. Order: channels are sorted by the
+size of their down column, so that the 32 that share an MXFP4 scale are alike: exact too.
 """
+
+# torch is optional and its own types are partial, so strictness would only count them.
+# pyright: basic, reportMissingImports=false
 
 from collections.abc import Iterable
 
@@ -25,7 +28,7 @@ def find_channels(base: Base, texts: Iterable[NDArray[np.int32]]) -> Channels:
     low = torch.zeros(base.num_layers, base.intermediate_size)
     high = torch.zeros(base.num_layers, base.intermediate_size)
     for index, block in enumerate(network.blocks):
-        block.up.register_forward_hook(_watch(low[index], high[index]))
+        block.get_submodule("up").register_forward_hook(_watch(low[index], high[index]))
     for ids in texts:
         network.hidden(torch.from_numpy(ids.astype(np.int64))[None])
     scale = torch.minimum(_LOWEST / low.clamp_max(_LOWEST), _HIGHEST / high.clamp_min(_HIGHEST)).numpy()

@@ -1,37 +1,37 @@
-"""Lets the base speak for itself: its answers to everyday questions and its own plain text, with soft targets.
+"""Lets the base speak for itself: its answers to everyday questions and its own plain text, with soft
+targets.
 
-Every sampled token is stored with the base's 16 likeliest tokens and their log-probabilities, so that training can
-hold the adapter to the base's distribution (KL) without running the base again. The file is a folder of
-numbered `.npz` shards; a run that was stopped goes on after the last one.
+Every sampled token is stored with the base's 16 likeliest tokens and their log-probabilities, so that
+training can hold the adapter to the base's distribution (KL) without running the base again. The file is a
+folder of numbered `.npz` shards; a run that was stopped goes on after the last one.
 
     python -m ossia.posttrain.distill --base BASE.gguf --out FOLDER
 """
 
+# torch is optional and its own types are partial, so strictness would only count them.
+# pyright: basic, reportMissingImports=false
+
 import argparse
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from random import Random
-from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from ossia.hub.pocket.gguf import read_gguf
 from ossia.hub.pocket.layout import Base
 from ossia.hub.pocket.vocabulary import tokenizer_json
-from ossia.posttrain import topics
+from ossia.posttrain.data import topics
 from ossia.posttrain.network import Network
-from tokenizers import Tokenizer
+from ossia.posttrain.samples import TOP, Kind, Sample, save_shard
 
-TOP = 16
 IM_START, IM_END, ENDOFTEXT = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 _SYSTEM = "You are a helpful AI assistant."
 _SEED = 20
-Kind = Literal["chat", "text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +43,6 @@ class Job:
     ids: tuple[int, ...]
     limit: int
     temperature: float
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """What the base said: `ids` (n,), and for each the base's likeliest tokens: `top_ids`, `top_logprobs` (n, TOP)."""
-
-    kind: Kind
-    prompt: str
-    prompt_ids: NDArray[np.int32]
-    ids: NDArray[np.int32]
-    top_ids: NDArray[np.int32]
-    top_logprobs: NDArray[np.float16]
 
 
 def jobs(tokenizer: Tokenizer, chats: int, texts: int) -> list[Job]:
@@ -129,38 +117,6 @@ def _collect(job: Job, row: int, rows: list[tuple[Tensor, Tensor, Tensor]]) -> S
     )
 
 
-def save_shard(path: Path, samples: list[Sample]) -> None:
-    """Write one shard, whole or not at all."""
-    arrays: dict[str, NDArray[np.generic]] = {
-        "kind": np.array([sample.kind for sample in samples]),
-        "prompt": np.array([sample.prompt for sample in samples]),
-        "prompt_lengths": np.array([len(sample.prompt_ids) for sample in samples]),
-        "lengths": np.array([len(sample.ids) for sample in samples]),
-        "prompt_ids": np.concatenate([sample.prompt_ids for sample in samples]),
-        "ids": np.concatenate([sample.ids for sample in samples]),
-        "top_ids": np.concatenate([sample.top_ids for sample in samples]),
-        "top_logprobs": np.concatenate([sample.top_logprobs for sample in samples]),
-    }
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, **arrays)
-    partial.replace(path)
-
-
-def load_samples(folder: Path) -> Iterator[Sample]:
-    """Every sample of the finished shards in `folder`, in order."""
-    for path in sorted(folder.glob("shard-*.npz")):
-        if path.name.endswith(".partial.npz"):
-            continue
-        with np.load(path) as shard:
-            cuts = np.cumsum(shard["lengths"])[:-1]
-            prompts = np.split(shard["prompt_ids"], np.cumsum(shard["prompt_lengths"])[:-1])
-            columns = (np.split(shard[name], cuts) for name in ("ids", "top_ids", "top_logprobs"))
-            for kind, prompt, prompt_ids, ids, top_ids, top_logprobs in zip(
-                shard["kind"], shard["prompt"], prompts, *columns, strict=True
-            ):
-                yield Sample(str(kind), str(prompt), prompt_ids, ids, top_ids, top_logprobs)  # type: ignore[arg-type]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--base", type=Path, required=True)
@@ -174,7 +130,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     source = read_gguf(options.base)
     tokenizer = Tokenizer.from_str(tokenizer_json(source))
-    stops = tuple(tokenizer.token_to_id(name) for name in (IM_END, ENDOFTEXT))
+    stops = tuple(tokenizer.encode(name).ids[0] for name in (IM_END, ENDOFTEXT))
     speaker = Speaker(Network(Base(source), swiglu_limit=None), stops)
     work = batches(jobs(tokenizer, options.chats, options.texts), options.batch)
     for index, batch in enumerate(work):

@@ -1,16 +1,20 @@
-"""Examples as token ids: what is context, what is learnt, and which tokens come with the base's soft targets."""
+"""Examples as token ids: what is context, what is learnt, and which tokens come with the base's soft
+targets.
+"""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ossia.harmony.messages import Conversation
 from ossia.harmony.render import drop_finished_analysis, render_conversation, render_message
-from ossia.posttrain.distill import TOP, Sample
-from ossia.posttrain.scenarios import Example, Talk
+from ossia.posttrain.data.scenarios import Example, Talk
+from ossia.posttrain.samples import TOP, Sample
 from ossia.tokenizer import Tokenizer
+
+_FIRST_MARKER = 3  # below are the base's <|endoftext|>, <|im_start|> and <|im_end|>
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ def encode_example(example: Example, samples: list[Sample], tokenizer: Tokenizer
         if message.channel == "final":
             body = ids[prefix:-1]
             if example.talk is not None:
-                builder.talk(body, samples[example.talk.index], marks.message)
+                builder.talk(body, samples[example.talk.index], marks.message, marks.return_)
             else:
                 builder.add(body, 1.0)
             builder.add([marks.return_], 1.0)
@@ -102,13 +106,17 @@ class _Builder:
         self.add(ids, 1.0)
         self._soft.extend((start + i, sample, i) for i in range(min(len(ids), len(sample.ids))))
 
-    def talk(self, body: list[int], sample: Sample, message_id: int) -> None:
-        """`body` is the rest of the header, <|message|>, and an answer whose tokens `sample` holds."""
+    def talk(self, body: list[int], sample: Sample, message_id: int, return_id: int) -> None:
+        """`body` is the rest of the header, <|message|>, and an answer whose tokens `sample` holds.
+
+        Where the base might have ended its answer (ids below 3 are its stops), Harmony's is <|return|>.
+        """
         cut = body.index(message_id) + 1
         self.add(body[:cut], 1.0)
         answer = body[cut:]
         if answer == sample.ids[:-1].tolist():
-            self.soft(answer, sample)
+            stops = sample.top_ids < _FIRST_MARKER
+            self.soft(answer, replace(sample, top_ids=np.where(stops, return_id, sample.top_ids)))
         else:
             self.add(answer, 1.0)
 

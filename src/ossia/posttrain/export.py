@@ -1,7 +1,10 @@
 """Writes the adapter that ships, from a training run's state.
 
-    python -m ossia.posttrain.export --run FOLDER --out src/ossia/hub/pocket/data/adapter.safetensors
+python -m ossia.posttrain.export --run FOLDER --out src/ossia/hub/pocket/data/adapter.safetensors
 """
+
+# torch is optional and its own types are partial, so strictness would only count them.
+# pyright: basic, reportMissingImports=false
 
 import argparse
 from pathlib import Path
@@ -22,7 +25,9 @@ MAX_BYTES = 12_000_000
 
 
 def adapter_of(state: dict[str, Tensor], channels: Channels) -> dict[str, Stored]:
-    """The network's trained parameters under the adapter's names, bfloat16; LoRA's scale goes into `lora_b`."""
+    """The network's trained parameters under the adapter's names, bfloat16; LoRA's scale goes into
+    `lora_b`.
+    """
     found: dict[str, Stored] = {
         "channels.order": Stored.of(channels.order, "I16"),
         "channels.scale": Stored.of(channels.scale, "F32"),

@@ -1,10 +1,13 @@
 """The network that learns pocket's adapter, in torch: the base in its converted form, frozen, plus LoRA.
 
 The frozen weights stand exactly as the checkpoint will hold them (gate / 1.702, up and down scaled by
-channel, see `ossia.hub.pocket.layout`), so that what is learnt here is added there without change. Experts are
-kept merged: with every expert active at weight 1/8, eight slices of 192 channels *are* one layer of 1,536.
-It does not know the KV cache's paging, sinks or routing: all three are inert in pocket.
+channel, see `ossia.hub.pocket.layout`), so that what is learnt here is added there without change. Experts
+are kept merged: with every expert active at weight 1/8, eight slices of 192 channels *are* one layer of
+1,536. It does not know the KV cache's paging, sinks or routing: all three are inert in pocket.
 """
+
+# torch is optional and its own types are partial, so strictness would only count them.
+# pyright: basic, reportMissingImports=false
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -35,15 +38,18 @@ def _fused(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def fake_mxfp4(w: Tensor) -> Tensor:
-    """`w` (N, K) rounded to MXFP4 values: per 32 of the last axis a scale 2^(floor(log2(amax·8/7)) − 2)."""
-    blocks = w.float().reshape(-1, MXFP4_BLOCK)
-    amax = blocks.abs().amax(dim=1, keepdim=True)
-    exponent = torch.floor(torch.log2(amax.clamp_min(1e-30) * (8 / 7))) - 2
-    scaled = blocks * torch.exp2(-exponent)
+    """`w` (N, K) float32 rounded to MXFP4 values: per 32 of the last axis a scale 2^(floor(log2(amax·8/7))
+    − 2).
+    """
+    blocks = w.reshape(-1, MXFP4_BLOCK)
+    amax = blocks.abs().amax(dim=1, keepdim=True).clamp_min(1e-30) * (8 / 7)
+    biased = (amax.view(torch.int32) >> 23) - 2  # the scale's exponent, read off the float's own
+    scale = (biased << 23).view(torch.float32)
+    scaled = blocks * ((254 - biased) << 23).view(torch.float32)
     magnitude = scaled.abs()
     step = torch.where(magnitude < 2, 0.5, torch.where(magnitude < 4, 1.0, 2.0))
     rounded = (torch.round(magnitude / step) * step).clamp_max(6.0)
-    return (torch.copysign(rounded, scaled) * torch.exp2(exponent)).reshape(w.shape)
+    return (torch.copysign(rounded, scaled) * scale).reshape(w.shape)
 
 
 class _LowRankLinear(torch.autograd.Function):
@@ -67,8 +73,8 @@ class _LowRankLinear(torch.autograd.Function):
 class Projection(nn.Module):
     """A frozen linear layer with a low-rank addition and a bias: y = x·(W + scale·B·A)ᵀ + b.
 
-    `weight` is what the multiplication uses: the merged matrix in bfloat16, or its MXFP4 values. `refresh` sets it
-    after every optimiser step; the gradient passes straight through the rounding.
+    `weight` is what the multiplication uses: the merged matrix in bfloat16, or its MXFP4 values. `refresh`
+    sets it after every optimiser step; the gradient passes straight through the rounding.
     """
 
     exact: Tensor
@@ -93,7 +99,7 @@ class Projection(nn.Module):
     @torch.no_grad()
     def refresh(self, quantise: bool) -> None:
         merged = torch.addmm(self.exact, self.lora_b, self.lora_a, alpha=LORA_SCALE)
-        self.weight.copy_(fake_mxfp4(merged) if quantise and self.quantised else merged)
+        self.weight.copy_(_compiled(fake_mxfp4)(merged) if quantise and self.quantised else merged)
 
 
 def _normalise(x: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -234,6 +240,8 @@ class Network(nn.Module):
         self.final_norm = Norm(torch.from_numpy(base.final_norm()), base.eps)
         self.rotation = Rotation.of(base.context_length, base.head_dim, base.rope_theta)
 
+    table: Tensor
+
     def embed(self, ids: Tensor) -> Tensor:
         first = int(self.marker_ids[0])
         offset = ids - first
@@ -256,8 +264,8 @@ class Network(nn.Module):
     def extend(self, ids: Tensor, caches: list[Cache], padding: Tensor) -> Tensor:
         """Feed ids (B, T) after what the caches hold → logits (B, V) of the last position.
 
-        Prompts are padded on the left: `padding` (B,) positions of each row are never looked at. (Rotary positions
-        are relative, so the shift changes nothing.)
+        Prompts are padded on the left: `padding` (B,) positions of each row are never looked at. (Rotary
+        positions are relative, so the shift changes nothing.)
         """
         length, filled = ids.shape[1], caches[0].length + ids.shape[1]
         ordered = torch.arange(filled) <= torch.arange(filled - length, filled)[:, None]
@@ -267,8 +275,8 @@ class Network(nn.Module):
         visible = visible.repeat(1, self.group, 1).repeat_interleave(self.kv_heads, dim=0)
         x = self.embed(ids)
         rotation = self.rotation.slice(caches[0].length, caches[0].length + ids.shape[1])
-        for block, cache in zip(self.blocks, caches, strict=True):
-            x = block(x, rotation, visible, cache)
+        for block, kept in zip(self.blocks, caches, strict=True):
+            x = block(x, rotation, visible, kept)
         return self.logits(self.final_norm(x[:, -1]))
 
     def logits(self, hidden: Tensor) -> Tensor:

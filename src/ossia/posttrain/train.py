@@ -2,10 +2,13 @@
 
     python -m ossia.posttrain.train --base BASE.gguf --distilled FOLDER --run FOLDER --minutes 90
 
-The state is written every few minutes and when interrupted (SIGINT, SIGTERM); the same command goes on from there.
-Progress is measured in minutes of training, so that a shared machine changes the number of steps and not the shape
-of the schedule.
+The state is written every few minutes and when interrupted (SIGINT, SIGTERM); the same command goes on from
+there. Progress is measured in minutes of training, so that a shared machine changes the number of steps and
+not the shape of the schedule.
 """
+
+# torch is optional and its own types are partial, so strictness would only count them.
+# pyright: basic, reportMissingImports=false
 
 import argparse
 import math
@@ -24,10 +27,10 @@ from torch import Tensor
 from ossia.hub.pocket.gguf import read_gguf
 from ossia.hub.pocket.layout import Base, Channels
 from ossia.posttrain.calibrate import find_channels
-from ossia.posttrain.distill import Sample, load_samples
+from ossia.posttrain.data.scenarios import Talk, invent_example
 from ossia.posttrain.examples import Encoded, encode_example, encode_text, packed, talks_of
 from ossia.posttrain.network import Network
-from ossia.posttrain.scenarios import Talk, invent_example
+from ossia.posttrain.samples import Sample, load_samples
 from ossia.tokenizer import Tokenizer, load_checkpoint_tokenizer
 
 _HEAD_ROWS = 384  # positions whose logits are in memory at once
@@ -40,7 +43,7 @@ class Plan:
     minutes: float
     rate: float = 1e-3
     batch: int = 10
-    text_share: float = 0.25
+    text_share: float = 0.2
     max_tokens: int = 3072
     warmup: float = 0.03
     quantise_from: float = 0.45  # share of the run after which weights are MXFP4
@@ -71,13 +74,18 @@ class Data:
         texts = round(self._plan.batch * self._plan.text_share)
         first = number * (self._plan.batch - texts)
         found = [encode_text(sample) for sample in rng.sample(self._texts, texts)]
-        for index in range(first, first + self._plan.batch - texts):
-            found.append(encode_example(invent_example(index, self._talks), self._samples, self._tokenizer))
+        numbers = range(first, first + self._plan.batch - texts)
+        found += [self._conversation(number) for number in numbers]
         return [item for item in found if len(item.ids) <= 1400]
+
+    def _conversation(self, number: int) -> Encoded:
+        return encode_example(invent_example(number, self._talks), self._samples, self._tokenizer)
 
 
 def pad(group: list[Encoded]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """ids (B, T), and of the positions that count: weights (n,), top_ids and top_probs (n, TOP); ids right-padded."""
+    """ids (B, T), and of the positions that count: weights (n,), top_ids and top_probs (n, TOP); ids right-
+    padded.
+    """
     width = max(len(item.ids) for item in group)
     ids = np.zeros((len(group), width), np.int64)
     weights = np.zeros((len(group), width), np.float32)
@@ -116,8 +124,9 @@ def optimiser_of(network: Network) -> torch.optim.Optimizer:
     factors = {"lora": 1.0, "marker": 3.0, "other": 0.5}
     return torch.optim.AdamW(
         [{"params": found, "factor": factors[kind], "lr": 0.0} for kind, found in groups.items()],
-        betas=(0.9, 0.98), weight_decay=0.0,
-    )  # fmt: skip
+        betas=(0.9, 0.98),
+        weight_decay=0.0,
+    )
 
 
 class Run:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from ossia.posttrain.topics import NAMES
+from ossia.posttrain.data.topics import NAMES
 from ossia.tools.arithmetic import calculate
 
 
@@ -40,7 +40,13 @@ _BINARY: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("Add {a} and {b}", "Add {a} to {b}", "Sum up {a} and {b}"),
     ),
     "-": (
-        ("{a} minus {b}", "{a} - {b}", "the difference between {a} and {b}", "{a} less {b}", "{a} take away {b}"),
+        (
+            "{a} minus {b}",
+            "{a} - {b}",
+            "the difference between {a} and {b}",
+            "{a} less {b}",
+            "{a} take away {b}",
+        ),
         ("Subtract {b} from {a}", "Take {b} away from {a}", "Take {b} off {a}"),
     ),
     "*": (
@@ -51,13 +57,36 @@ _BINARY: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("{a} divided by {b}", "{a} / {b}", "{a} over {b}", "the quotient of {a} and {b}"),
         ("Divide {a} by {b}", "Split {a} by {b}"),
     ),
-}  # fmt: skip
+}
 _ASK = (
-    "What is {}?", "What is {}?", "What's {}?", "what is {}", "How much is {}?", "Calculate {}.", "Compute {}.", "Please calculate {}.",
-    "Can you work out {}?", "I need {}.", "Tell me {}.", "{}?", "{} = ?", "Work out {} for me.", "Could you compute {}, please?",
-    "Do you know {}?", "Evaluate {}.", "Find {}.", "{}", "Help me with {}.", "Hi! What is {}?", "calc {}", "Quick: {}",
-    "Give me {}.", "I'd like to know {}.", "What do I get for {}?", "Is it hard to calculate {}?",
-)  # fmt: skip
+    "What is {}?",
+    "What is {}?",
+    "What's {}?",
+    "what is {}",
+    "How much is {}?",
+    "Calculate {}.",
+    "Compute {}.",
+    "Please calculate {}.",
+    "Can you work out {}?",
+    "I need {}.",
+    "Tell me {}.",
+    "{}?",
+    "{} = ?",
+    "Work out {} for me.",
+    "Could you compute {}, please?",
+    "Do you know {}?",
+    "Evaluate {}.",
+    "Find {}.",
+    "{}",
+    "Help me with {}.",
+    "Hi! What is {}?",
+    "calc {}",
+    "Quick: {}",
+    "Give me {}.",
+    "I'd like to know {}.",
+    "What do I get for {}?",
+    "Is it hard to calculate {}?",
+)
 _DO = (
     "{}.",
     "{}",
@@ -146,7 +175,10 @@ def _power(rng: Random) -> Sum:
     return Sum(rng.choice(_ASK).format(words), f"{a}^{n}", words)
 
 
-_THINGS = "apples books chairs boxes coins tickets pencils stamps bricks bottles eggs cards plants pages tiles photos".split()
+_THINGS = [
+    "apples", "books", "chairs", "boxes", "coins", "tickets", "pencils", "stamps", "bricks", "bottles",
+    "eggs", "cards", "plants", "pages", "tiles", "photos",
+]  # fmt: skip
 _STORIES: tuple[tuple[str, str], ...] = (
     ("{n} has {a} {t} and buys {b} more. How many {t} does {n} have now?", "{a} + {b}"),
     ("{n} had {s} {t} and gave away {b}. How many are left?", "{s} - {b}"),
@@ -156,7 +188,10 @@ _STORIES: tuple[tuple[str, str], ...] = (
     ("{d} {t} are shared equally by {c} children. How many does each get?", "{d} / {c}"),
     ("A ticket costs {c} euros. What do {a} tickets cost?", "{c} * {a}"),
     ("{n} reads {c} pages a day. How many pages is that after {a} days?", "{c} * {a}"),
-    ("The train travels {a} km in the morning and {b} km in the evening. How far is that in total?", "{a} + {b}"),
+    (
+        "The train travels {a} km in the morning and {b} km in the evening. How far is that in total?",
+        "{a} + {b}",
+    ),
     ("A house was built in {y}. How old was it in {z}?", "{z} - {y}"),
     ("{n} was born in {y}. How old is {n} in {z}?", "{z} - {y}"),
     ("How many minutes are in {c} hours?", "{c} * 60"),
@@ -178,17 +213,26 @@ _STORIES: tuple[tuple[str, str], ...] = (
     ("A meal costs {a} and I want to tip {r} percent. How much is the tip?", "{r}% of {a}"),
     ("There are {a} {t} in one box and {b} in another. How many {t} are there?", "{a} + {b}"),
     ("{n} saves {c} a month. How much is saved after {e} months?", "{c} * {e}"),
-)  # fmt: skip
+)
 
 
 def _story(rng: Random) -> Sum:
     b, f, c = rng.randint(3, 900), rng.randint(3, 900), rng.randint(2, 48)
     year = rng.randint(1850, 2015)
     known = {
-        "n": rng.choice(NAMES), "t": rng.choice(_THINGS), "a": rng.randint(3, 2000), "b": b, "f": f, "c": c,
-        "d": c * rng.randint(2, 200), "e": rng.randint(2, 60), "s": b + f + rng.randint(1, 4000), "y": year,
-        "z": year + rng.randint(1, 130), "r": rng.choice((5, 10, 12, 15, 20, 25, 30)),
-    }  # fmt: skip
+        "n": rng.choice(NAMES),
+        "t": rng.choice(_THINGS),
+        "a": rng.randint(3, 2000),
+        "b": b,
+        "f": f,
+        "c": c,
+        "d": c * rng.randint(2, 200),
+        "e": rng.randint(2, 60),
+        "s": b + f + rng.randint(1, 4000),
+        "y": year,
+        "z": year + rng.randint(1, 130),
+        "r": rng.choice((5, 10, 12, 15, 20, 25, 30)),
+    }
     question, expression = rng.choice(_STORIES)
     expression = expression.format(**known)
     return Sum(question.format(**known), expression, expression)

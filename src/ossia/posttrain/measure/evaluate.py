@@ -1,19 +1,24 @@
 """Measures pocket: form, tool calls, restraint, length of reasoning, and perplexity beside its base.
 
-    python -m ossia.posttrain.evaluate --base BASE.gguf --run FOLDER [--held-out 120] [--report FILE]
+    python -m ossia.posttrain.measure.evaluate --base BASE.gguf --run FOLDER [--held-out 120] [--report FILE]
 
-Temperature 0, the weights rounded as the checkpoint's are (MXFP4 experts, the rest bfloat16), computed in torch. With
-`--checkpoint FOLDER` instead of `--run` the answers come from Ossia's own engine.
+Temperature 0, the weights rounded as the checkpoint's are (MXFP4 experts, the rest bfloat16), computed in
+torch. With `--checkpoint FOLDER` instead of `--run` the answers come from Ossia's own engine.
 """
+
+# torch is optional and its own types are partial, so strictness would only count them.
+# pyright: basic, reportMissingImports=false
 
 import argparse
 import asyncio
 import json
 import math
 from collections.abc import Callable, Sequence
+from importlib.resources import files
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import torch
 
 from ossia.backends.base import Backend
@@ -23,11 +28,10 @@ from ossia.hub.load import load
 from ossia.hub.pocket.gguf import read_gguf
 from ossia.hub.pocket.layout import Base, Channels
 from ossia.model.sampling import SamplingParams
-from ossia.posttrain import plain
-from ossia.posttrain.cases import Case, Verdict, handwritten, held_out, judge
-from ossia.posttrain.distill import load_samples
 from ossia.posttrain.examples import talks_of
+from ossia.posttrain.measure.cases import Case, Verdict, handwritten, held_out, judge
 from ossia.posttrain.network import Network
+from ossia.posttrain.samples import load_samples
 from ossia.tokenizer import Tokenizer, load_checkpoint_tokenizer
 
 MAX_TOKENS = 420
@@ -37,8 +41,6 @@ Generate = Callable[[Sequence[list[int]]], list[list[int]]]
 
 def load_network(base: Path, run: Path) -> Network:
     """The network as the checkpoint will hold it, from a run's state."""
-    import numpy as np
-
     with np.load(run / "channels.npz") as kept:
         channels = Channels(kept["order"], kept["scale"])
     network = Network(Base(read_gguf(base), channels))
@@ -95,6 +97,11 @@ def run_cases(cases: list[Case], generate: Generate, tokenizer: Tokenizer) -> li
     return verdicts
 
 
+def plain_english() -> str:
+    """The committed text for perplexity: written by hand, in several everyday registers."""
+    return (files("ossia.posttrain.measure") / "plain_english.txt").read_text(encoding="utf-8")
+
+
 def share(verdicts: list[Verdict], good: Callable[[Verdict], bool]) -> str:
     count = sum(map(good, verdicts))
     return f"{count}/{len(verdicts)} ({count / max(1, len(verdicts)):.1%})"
@@ -113,7 +120,9 @@ def summary(verdicts: list[Verdict]) -> dict[str, str]:
         "no call when none is needed": share(others, lambda v: not v.called),
         "the same, tools offered": share(offered, lambda v: not v.called),
         "answer has the expected word": share([v for v in others if v.case.contains], lambda v: v.right),
-        "median analysis tokens": " < ".join(f"{effort} {median(found):g}" for effort, found in lengths.items()),
+        "median analysis tokens": " < ".join(
+            f"{effort} {median(found):g}" for effort, found in lengths.items()
+        ),
     }
 
 
@@ -149,7 +158,7 @@ def main() -> None:
         network = load_network(options.base, options.run)
         generate = greedy(network, stops)
         base = Network(Base(read_gguf(options.base)), swiglu_limit=None)
-        of_base, of_pocket = (perplexity(net, tokenizer, plain.TEXT) for net in (base, network))
+        of_base, of_pocket = (perplexity(net, tokenizer, plain_english()) for net in (base, network))
         ratio = f"{of_pocket:.2f} / {of_base:.2f} = {of_pocket / of_base:.3f}"
         figures["plain English"] = {"perplexity, pocket / base": ratio}
     else:

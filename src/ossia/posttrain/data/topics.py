@@ -7,34 +7,45 @@ without unlearning what the base could do.
 from collections.abc import Callable
 from random import Random
 
-THINGS = """photosynthesis gravity the water cycle a rainbow an earthquake a volcano the moon the ocean tides recycling
-compound interest inflation a budget a mortgage insurance democracy a constitution the printing press the steam engine
-a computer the internet a database an algorithm a battery a transistor a vaccine the immune system the human heart sleep
-a balanced diet vitamins stretching yoga meditation stress teamwork leadership feedback a good habit procrastination
-friendship kindness curiosity honesty patience music theory a symphony a novel a sonnet a metaphor grammar a paragraph
-photography perspective in drawing a garden compost pruning bees butterflies whales elephants penguins owls dinosaurs
-fossils glaciers deserts rainforests rivers mountains clouds wind solar power nuclear energy a bicycle a sailing boat
-an airplane a train station a bridge a lighthouse a museum a library a farm bread cheese coffee tea chocolate soup salad
-pasta rice a healthy breakfast chess football basketball swimming tennis hiking camping a road trip a passport a map
-time zones leap years calendars money trade a market a startup marketing customer service a job interview a resume
-a cover letter a meeting an email a presentation public speaking a speech a diary a thank-you note a birthday party
-a wedding a puppy a kitten a goldfish a horse a neighbour a school a teacher homework an exam a university a scholarship
-the solar system Mars Jupiter a comet a telescope a black hole atoms molecules electricity magnetism sound light heat
-friction a lever a pulley steel glass paper wood plastic cotton wool the Roman Empire ancient Egypt the Renaissance
-the Industrial Revolution the Silk Road the Olympic Games Python programming a for loop a function a variable a list
-a web page a password backups email spam open source software version control testing code debugging"""
+THINGS = """
+photosynthesis gravity the water cycle a rainbow an earthquake a volcano the moon the ocean tides recycling
+compound interest inflation a budget a mortgage insurance democracy a constitution the printing press the
+steam engine a computer the internet a database an algorithm a battery a transistor a vaccine the immune
+system the human heart sleep a balanced diet vitamins stretching yoga meditation stress teamwork leadership
+feedback a good habit procrastination friendship kindness curiosity honesty patience music theory a symphony
+a novel a sonnet a metaphor grammar a paragraph photography perspective in drawing a garden compost pruning
+bees butterflies whales elephants penguins owls dinosaurs fossils glaciers deserts rainforests rivers
+mountains clouds wind solar power nuclear energy a bicycle a sailing boat an airplane a train station a
+bridge a lighthouse a museum a library a farm bread cheese coffee tea chocolate soup salad pasta rice a
+healthy breakfast chess football basketball swimming tennis hiking camping a road trip a passport a map time
+zones leap years calendars money trade a market a startup marketing customer service a job interview a
+resume a cover letter a meeting an email a presentation public speaking a speech a diary a thank-you note a
+birthday party a wedding a puppy a kitten a goldfish a horse a neighbour a school a teacher homework an exam
+a university a scholarship the solar system Mars Jupiter a comet a telescope a black hole atoms molecules
+electricity magnetism sound light heat friction a lever a pulley steel glass paper wood plastic cotton wool
+the Roman Empire ancient Egypt the Renaissance the Industrial Revolution the Silk Road the Olympic Games
+Python programming a for loop a function a variable a list a web page a password backups email spam open
+source software version control testing code debugging"""
 
 _STARTS = ("a ", "an ", "the ", "ancient ")
-TASKS = """learn a new language|save money every month|sleep better|cook rice|write a short email|make new friends
-|prepare for a job interview|start a small garden|read more books|keep a plant alive|train a puppy|clean a kitchen quickly
-|plan a birthday party|stay focused while studying|drink more water|pack for a weekend trip|choose a good password
-|take better photos|start running|learn to draw|give a short speech|write a diary|reduce stress at work|make good coffee
-|bake bread at home|organise a desk|teach a child to read|fix a flat bicycle tyre|remember names|be on time
-|write clean code|debug a program|name variables well|thank a colleague|say no politely|apologise to a friend
-|find a hobby|eat healthier|use less plastic|prepare for an exam"""
+TASKS = """
+learn a new language|save money every month|sleep better|cook rice|write a short email|make new friends
+|prepare for a job interview|start a small garden|read more books|keep a plant alive|train a puppy|clean a
+kitchen quickly |plan a birthday party|stay focused while studying|drink more water|pack for a weekend
+trip|choose a good password |take better photos|start running|learn to draw|give a short speech|write a
+diary|reduce stress at work|make good coffee |bake bread at home|organise a desk|teach a child to read|fix a
+flat bicycle tyre|remember names|be on time |write clean code|debug a program|name variables well|thank a
+colleague|say no politely|apologise to a friend |find a hobby|eat healthier|use less plastic|prepare for an
+exam"""
 
-NAMES = "Ana Ben Clara David Emma Farid Grace Hugo Ines James Kofi Lena Marco Nadia Oscar Priya Quinn Rosa Sam Tara".split()
-PLACES = "village forest harbour city mountain castle market island school station farm garden desert library".split()
+NAMES = [
+    "Ana", "Ben", "Clara", "David", "Emma", "Farid", "Grace", "Hugo", "Ines", "James", "Kofi", "Lena",
+    "Marco", "Nadia", "Oscar", "Priya", "Quinn", "Rosa", "Sam", "Tara",
+]  # fmt: skip
+PLACES = [
+    "village", "forest", "harbour", "city", "mountain", "castle", "market", "island", "school", "station",
+    "farm", "garden", "desert", "library",
+]  # fmt: skip
 
 _ASK: tuple[str, ...] = (
     "What is {thing}?",
@@ -131,17 +142,49 @@ def things() -> list[str]:
 
 
 _PHRASES = {
-    "water cycle", "ocean tides", "compound interest", "printing press", "steam engine", "immune system",
-    "human heart", "balanced diet", "good habit", "music theory", "perspective in drawing", "solar power",
-    "nuclear energy", "sailing boat", "train station", "healthy breakfast", "road trip", "time zones", "leap years",
-    "customer service", "job interview", "cover letter", "public speaking", "thank-you note", "birthday party",
-    "solar system", "black hole", "Roman Empire", "ancient Egypt", "Industrial Revolution", "Silk Road",
-    "Olympic Games", "Python programming", "for loop", "web page", "email spam", "open source software",
-    "version control", "testing code",
-}  # fmt: skip
+    "water cycle",
+    "ocean tides",
+    "compound interest",
+    "printing press",
+    "steam engine",
+    "immune system",
+    "human heart",
+    "balanced diet",
+    "good habit",
+    "music theory",
+    "perspective in drawing",
+    "solar power",
+    "nuclear energy",
+    "sailing boat",
+    "train station",
+    "healthy breakfast",
+    "road trip",
+    "time zones",
+    "leap years",
+    "customer service",
+    "job interview",
+    "cover letter",
+    "public speaking",
+    "thank-you note",
+    "birthday party",
+    "solar system",
+    "black hole",
+    "Roman Empire",
+    "ancient Egypt",
+    "Industrial Revolution",
+    "Silk Road",
+    "Olympic Games",
+    "Python programming",
+    "for loop",
+    "web page",
+    "email spam",
+    "open source software",
+    "version control",
+    "testing code",
+}
 
 _THINGS = things()
-_TASKS = [task.replace("\n", "").strip() for task in TASKS.split("|")]
+_TASKS = [" ".join(task.split()) for task in TASKS.split("|")]
 
 
 def _filled(template: str, rng: Random) -> str:

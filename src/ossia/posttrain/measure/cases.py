@@ -1,13 +1,13 @@
 """What pocket is measured on: hand-written prompts, and invented ones of kinds that training holds out.
 
-A case is a conversation up to the model's turn and what counts as right. Judging looks at the first step only: what
-the model samples up to its first stop token.
+A case is a conversation up to the model's turn and what counts as right. Judging looks at the first step
+only: what the model samples up to its first stop token.
 """
 
 import json
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from ossia.harmony.messages import (
     Conversation,
@@ -21,7 +21,7 @@ from ossia.harmony.messages import (
     user,
 )
 from ossia.harmony.parse import parse
-from ossia.posttrain.scenarios import CALCULATOR, IDENTITY, Talk, invent_example
+from ossia.posttrain.data.scenarios import CALCULATOR, IDENTITY, Talk, invent_example
 from ossia.tokenizer import Tokenizer
 from ossia.tools.arithmetic import ExpressionError, calculate
 
@@ -30,7 +30,9 @@ Want = Literal["call", "no call"]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One prompt: `tool` is the function to be called ("" for none), with `arguments`, or any `value` of its expression."""
+    """One prompt: `tool` is the function to be called ("" for none), with `arguments`, or any `value` of
+    its expression.
+    """
 
     id: str
     kind: str
@@ -45,7 +47,9 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How one answer did. `right`: the right call with the right arguments, or no call where none is needed."""
+    """How one answer did. `right`: the right call with the right arguments, or no call where none is
+    needed.
+    """
 
     case: Case
     well_formed: bool
@@ -57,7 +61,7 @@ class Verdict:
 
 def handwritten() -> list[Case]:
     """The committed prompts of `handwritten.json`."""
-    data = json.loads((files("ossia.posttrain") / "handwritten.json").read_text(encoding="utf-8"))
+    data = json.loads((files("ossia.posttrain.measure") / "handwritten.json").read_text(encoding="utf-8"))
     return [_case(entry, data["tools"]) for entry in data["prompts"]]
 
 
@@ -69,8 +73,7 @@ def _case(entry: dict[str, Any], tools: dict[str, Any]) -> Case:
     if specs or instructions:
         spaces = (ToolNamespace("functions", "", specs),) if specs else ()
         messages.append(Message("developer", DeveloperContent(instructions, spaces)))
-    for message in entry["messages"]:
-        messages.append(_message(message))
+    messages += [_message(message) for message in entry["messages"]]
     expect: dict[str, Any] = entry["expect"]
     return Case(
         id=entry["id"],
@@ -148,15 +151,21 @@ def judge(case: Case, ids: list[int], tokenizer: Tokenizer) -> Verdict:
         right = len(calls) == 1 and _right_call(case, calls[0])
     else:
         final = rest[0].text.lower() if rest and not calls else ""
-        right = not calls and bool(final) and (not case.contains or any(word in final for word in case.contains))
+        right = (
+            not calls and bool(final) and (not case.contains or any(word in final for word in case.contains))
+        )
     tokens = sum(len(tokenizer.encode(message.text)) for message in analysis)
     return Verdict(case, well_formed, bool(calls), right, tokens, tokenizer.decode(ids))
 
 
 def _is_whole(message: Message, case: Case, ids: list[int], tokenizer: Tokenizer) -> bool:
-    """A call to a declared function with a JSON object, ended by <|call|>; or a final with words, by <|return|>."""
+    """A call to a declared function with a JSON object, ended by <|call|>; or a final with words, by
+    <|return|>.
+    """
     if not message.is_call:
-        return message.channel == "final" and bool(message.text.strip()) and ids[-1] == tokenizer.markers.return_
+        return (
+            message.channel == "final" and bool(message.text.strip()) and ids[-1] == tokenizer.markers.return_
+        )
     name = (message.recipient or "").removeprefix("functions.")
     return name in case.tool_names and _object(message.text) is not None and ids[-1] == tokenizer.markers.call
 
@@ -166,7 +175,7 @@ def _object(text: str) -> dict[str, Any] | None:
         value = json.loads(text)
     except ValueError:
         return None
-    return value if isinstance(value, dict) else None  # pyright: ignore[reportUnknownVariableType]
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
 
 def _right_call(case: Case, call: Message) -> bool:
@@ -176,7 +185,12 @@ def _right_call(case: Case, call: Message) -> bool:
     if case.value is not None or case.tool == "calculator":
         wanted = case.value if case.value is not None else _number(str(case.arguments["expression"]))
         got = _number(str(given.get("expression", "")))
-        return set(given) == {"expression"} and got is not None and wanted is not None and abs(got - wanted) < 1e-6
+        return (
+            set(given) == {"expression"}
+            and got is not None
+            and wanted is not None
+            and abs(got - wanted) < 1e-6
+        )
     if set(given) - set(case.arguments):
         return False
     return all(_accepts(wanted, given.get(name)) for name, wanted in case.arguments.items())
@@ -192,13 +206,17 @@ def _number(expression: str) -> float | None:
 def _accepts(wanted: Any, got: Any) -> bool:
     """Whether an argument is right: equal, text without regard to case, or one of the allowed values."""
     if isinstance(wanted, dict):
-        allowed: dict[str, list[Any]] = wanted
+        allowed = cast("dict[str, list[Any]]", wanted)
         if "optional" in allowed:
             return got is None or got in allowed["optional"]
         return any(_accepts(value, got) for value in allowed["any"])
     if isinstance(wanted, str):
         return isinstance(got, str) and got.strip().lower() == wanted.lower()
     if isinstance(wanted, list):
-        entries: list[Any] = wanted
-        return isinstance(got, list) and len(got) == len(entries) and all(map(_accepts, entries, got))  # pyright: ignore[reportUnknownArgumentType]
-    return type(got) in (type(wanted), int, float) and isinstance(got, bool) == isinstance(wanted, bool) and got == wanted
+        entries, given = cast("list[Any]", wanted), cast("list[Any]", got)
+        return isinstance(got, list) and len(given) == len(entries) and all(map(_accepts, entries, given))
+    return (
+        type(got) in (type(wanted), int, float)
+        and isinstance(got, bool) == isinstance(wanted, bool)
+        and got == wanted
+    )

@@ -1,12 +1,14 @@
-"""What the model thinks before it acts, in three distinct lengths: one short sentence, two or three, five to eight."""
+"""What the model thinks before it acts, in three distinct lengths: one short sentence, two or three, five
+to eight.
+"""
 
 import json
 from random import Random
 from typing import Any
 
 from ossia.harmony.messages import Effort
-from ossia.posttrain.sums import Sum
-from ossia.posttrain.toolbox import Need
+from ossia.posttrain.data.sums import Sum
+from ossia.posttrain.data.toolbox import Need
 
 
 def _join(parts: list[str]) -> str:
@@ -29,9 +31,13 @@ def about_call(need: Need, others: int, effort: Effort, rng: Random) -> str:
         return rng.choice(
             (f"Call {name} with {arguments}.", f"Use {name}: {arguments}.", f"{name} with {arguments}.")
         )
-    opening = rng.choice((
-        f"The user says: {need.request}", f"The request is: {need.request}", f"They want this: {need.request}",
-    ))  # fmt: skip
+    opening = rng.choice(
+        (
+            f"The user says: {need.request}",
+            f"The request is: {need.request}",
+            f"They want this: {need.request}",
+        )
+    )
     fits = rng.choice((f"The tool {name} does this.", f"{name} fits.", f"There is a tool for that, {name}."))
     act = rng.choice(
         (f"I call it with {arguments}.", f"The arguments are {arguments}.", f"So I use {arguments}.")
@@ -45,16 +51,33 @@ def about_call(need: Need, others: int, effort: Effort, rng: Random) -> str:
         )
         for argument, value in values.items()
     ]
-    return _join([
-        opening,
-        rng.choice(("Do I need a tool?", "Can I answer this alone?", "Let me think about what is needed."))
-        + rng.choice((" I cannot know or do this by myself, so yes.", " This needs a tool.", " A tool has to do it.")),
-        rng.choice((f"Of the {others + 1} tools, {name} fits best.", fits)) if others else fits,
-        *(each or [f"{name} takes nothing that I must fill in."]),
-        f"Nothing was said about {', '.join(left_out)}, so I leave it out." if left_out else "Everything it needs was said.",
-        rng.choice(("Check: the names match the definition and the values have the right types.", "Check: I copied the values exactly as given.")),
-        rng.choice(("Now I make the call.", f"So I call {name}.", "I will call it now.")),
-    ])  # fmt: skip
+    return _join(
+        [
+            opening,
+            rng.choice(
+                ("Do I need a tool?", "Can I answer this alone?", "Let me think about what is needed.")
+            )
+            + rng.choice(
+                (
+                    " I cannot know or do this by myself, so yes.",
+                    " This needs a tool.",
+                    " A tool has to do it.",
+                )
+            ),
+            rng.choice((f"Of the {others + 1} tools, {name} fits best.", fits)) if others else fits,
+            *(each or [f"{name} takes nothing that I must fill in."]),
+            f"Nothing was said about {', '.join(left_out)}, so I leave it out."
+            if left_out
+            else "Everything it needs was said.",
+            rng.choice(
+                (
+                    "Check: the names match the definition and the values have the right types.",
+                    "Check: I copied the values exactly as given.",
+                )
+            ),
+            rng.choice(("Now I make the call.", f"So I call {name}.", "I will call it now.")),
+        ]
+    )
 
 
 def about_sum(item: Sum, effort: Effort, rng: Random) -> str:
@@ -81,16 +104,37 @@ def about_sum(item: Sum, effort: Effort, rng: Random) -> str:
     act = rng.choice((f"The expression is {expression}.", f"I will calculate {expression}."))
     if effort == "medium":
         return _join([opening, act, tool] if rng.random() < 0.6 else [act, tool])
-    return _join([
-        f"The user asks: {item.question}",
-        rng.choice(("First I find out which numbers matter.", "What has to be computed here?", "Let me read it carefully.")),
-        f"In short it is {item.words}." if item.words != expression else "The numbers are all in the question.",
-        f"Written as an expression, this is {expression}.",
-        rng.choice(("I am not reliable at arithmetic by myself.", "Doing it in my head could go wrong.", "A guess would not be good enough.")),
-        tool,
-        rng.choice(("Check: every number in the expression is copied digit by digit.", "Check: the operation matches the words of the question.")),
-        rng.choice(("Now I call it.", "So I call the calculator.", "I make the call.")),
-    ])  # fmt: skip
+    return _join(
+        [
+            f"The user asks: {item.question}",
+            rng.choice(
+                (
+                    "First I find out which numbers matter.",
+                    "What has to be computed here?",
+                    "Let me read it carefully.",
+                )
+            ),
+            f"In short it is {item.words}."
+            if item.words != expression
+            else "The numbers are all in the question.",
+            f"Written as an expression, this is {expression}.",
+            rng.choice(
+                (
+                    "I am not reliable at arithmetic by myself.",
+                    "Doing it in my head could go wrong.",
+                    "A guess would not be good enough.",
+                )
+            ),
+            tool,
+            rng.choice(
+                (
+                    "Check: every number in the expression is copied digit by digit.",
+                    "Check: the operation matches the words of the question.",
+                )
+            ),
+            rng.choice(("Now I call it.", "So I call the calculator.", "I make the call.")),
+        ]
+    )
 
 
 def about_result(result: str, failed: bool, effort: Effort, rng: Random) -> str:
@@ -117,15 +161,19 @@ def about_result(result: str, failed: bool, effort: Effort, rng: Random) -> str:
         )
     if effort == "medium":
         return _join([state, rest])
-    return _join([
-        state,
-        rng.choice(("Does this answer the question?", "Let me check it against the question.")),
-        "No: it is an error." if failed else rng.choice(("Yes, it is what was asked for.", "Yes, nothing is missing.")),
-        rest,
-        rng.choice(("I must not add anything the tool did not say.", "I keep to what the tool said.")),
-        "Another call is not needed." if not failed else "Trying the same again would not help.",
-        rng.choice(("I will keep the answer short.", "One or two sentences are enough.")),
-    ])  # fmt: skip
+    return _join(
+        [
+            state,
+            rng.choice(("Does this answer the question?", "Let me check it against the question.")),
+            "No: it is an error."
+            if failed
+            else rng.choice(("Yes, it is what was asked for.", "Yes, nothing is missing.")),
+            rest,
+            rng.choice(("I must not add anything the tool did not say.", "I keep to what the tool said.")),
+            "Another call is not needed." if not failed else "Trying the same again would not help.",
+            rng.choice(("I will keep the answer short.", "One or two sentences are enough.")),
+        ]
+    )
 
 
 def about_talk(question: str, has_tools: bool, effort: Effort, rng: Random) -> str:
@@ -150,13 +198,34 @@ def about_talk(question: str, has_tools: bool, effort: Effort, rng: Random) -> s
     )
     if effort == "medium":
         return _join([opening, tools, plan])
-    return _join([
-        opening,
-        rng.choice(("What do they need?", "What is the point of this?", "Let me think about what would help.")),
-        rng.choice(("They want a clear answer they can use.", "They expect a direct reply to this.", "A good reply stays with what was asked.")),
-        tools,
-        plan,
-        rng.choice(("I should be careful not to claim what I do not know.", "I say only what I am fairly sure of.")),
-        rng.choice(("I keep it well ordered and easy to read.", "The main point comes first.", "Plain language is best.")),
-        rng.choice(("Check: this answers the message.", "Check: it is polite and to the point.")),
-    ])  # fmt: skip
+    return _join(
+        [
+            opening,
+            rng.choice(
+                ("What do they need?", "What is the point of this?", "Let me think about what would help.")
+            ),
+            rng.choice(
+                (
+                    "They want a clear answer they can use.",
+                    "They expect a direct reply to this.",
+                    "A good reply stays with what was asked.",
+                )
+            ),
+            tools,
+            plan,
+            rng.choice(
+                (
+                    "I should be careful not to claim what I do not know.",
+                    "I say only what I am fairly sure of.",
+                )
+            ),
+            rng.choice(
+                (
+                    "I keep it well ordered and easy to read.",
+                    "The main point comes first.",
+                    "Plain language is best.",
+                )
+            ),
+            rng.choice(("Check: this answers the message.", "Check: it is polite and to the point.")),
+        ]
+    )

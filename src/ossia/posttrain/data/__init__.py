@@ -1,0 +1,1 @@
+"""What the adapter learns from: invented conversations, and the base's own words."""

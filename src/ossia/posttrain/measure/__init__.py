@@ -1,0 +1,1 @@
+"""How the result is measured: hand-written prompts, held-out templates, perplexity."""
