@@ -486,7 +486,7 @@ def test_time_runs_out_while_a_tool_runs(agent: Any) -> None:
     backend = Backend(
         tokens(agent, " to=functions.wait<|channel|>commentary<|message|>{}<|call|>", finish="stop")
     )
-    events = asyncio.run(collect(agent, backend, tools=[tool(wait)], limits=Limits(seconds=0.05)))
+    events = asyncio.run(collect(agent, backend, tools=[tool(wait)], limits=Limits(seconds=2)))
     assert agent.finished(events).reason == "limit_time"
     (result,) = of(events, ResultReady)
     assert result.is_error

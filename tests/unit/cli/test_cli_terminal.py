@@ -119,6 +119,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(chat: Chat) -> None:
     chat.expect("half a line")
     chat.type(CTRL_C + CTRL_C)
     chat.expect("Ctrl-C again or Ctrl-D leaves")
+    chat.expect("›")  # the prompt reads keys again
     chat.type(CTRL_C)
     assert chat.end() == 0
 
