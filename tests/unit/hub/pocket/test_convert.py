@@ -187,7 +187,8 @@ def test_the_folder_is_a_gpt_oss_checkpoint(tiny_base: Path, tmp_path: Path) -> 
     )
     folder = tmp_path / "pocket"
     assert {path.name for path in folder.iterdir()} == {
-        "NOTICE", "config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+        "NOTICE", "config.json", "generation_config.json",
+        "model.safetensors", "tokenizer.json", "tokenizer_config.json",
     }  # fmt: skip
     config = config_from_dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     assert (config.quantization, config.num_local_experts, config.num_experts_per_tok) == ("mxfp4", 8, 8)

@@ -47,7 +47,7 @@ def test_another_version_is_refused(tiny_base: Path, tmp_path: Path) -> None:
 
 
 def test_a_missing_tensor_is_named(tiny_base: Path) -> None:
-    with pytest.raises(CheckpointError, match="blk.99"):
+    with pytest.raises(CheckpointError, match=r"blk\.99"):
         read_gguf(tiny_base).tensor("blk.99.attn_q.weight")
 
 

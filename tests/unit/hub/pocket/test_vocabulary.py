@@ -14,7 +14,7 @@ from ossia.tokenizer import load_checkpoint_tokenizer
 
 
 def test_markers_sit_on_the_fourteen_unused_specials() -> None:
-    assert MARKER_IDS == tuple(range(3, 17))
+    assert tuple(range(3, 17)) == MARKER_IDS
     assert [MARKERS[name] for name in ("<|return|>", "<|call|>")] == [STOP_IDS[0], STOP_IDS[2]]
 
 
