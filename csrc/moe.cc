@@ -12,7 +12,8 @@ namespace {
 #include "isa/lanes.h"
 #include "isa/dots.h"
 
-constexpr int64_t kGateUpRows = 64;  // interleaved gate, up: 32 hidden units, one block to quantise
+// Weight rows of a task. Interleaved gate, up: 64 are 32 hidden units, one block to quantise.
+constexpr int64_t kGateUpRows = 64, kDownRows = 32;
 
 // Pairs in the order of their experts. Active expert i owns pairs [begin[i], begin[i + 1]).
 struct Groups {
@@ -131,12 +132,13 @@ void down_rows(const void* context, int64_t task, Scratch& scratch) {
 }  // namespace
 
 void moe(const MoeArgs& a, Team& team) {
-  Job job{a, {}, {}, kGateUpRows, 0};
+  const int64_t share = a.x.rows * a.top_k / a.gate_up.count >= 16 ? 2 : 1;  // many tokens an expert: larger tasks
+  Job job{a, {}, {}, share * kGateUpRows, 0};
   if (!group(a, team.shared(), job.g)) return team.fail("moe: an expert id is outside the weights");
   job.hidden = hidden_rows(a, team.shared());
   job.chunks = (a.gate_up.n + job.chunk - 1) / job.chunk;
   team.parallel(job.g.active * job.chunks, gate_up_rows, &job);
-  job.chunk = 32;
+  job.chunk = share * kDownRows;
   team.parallel((a.down.n + job.chunk - 1) / job.chunk, down_rows, &job);
 }
 

@@ -204,6 +204,20 @@ static void few_rows(const Slab& w, const Picked& x, float* out, int64_t stride,
 
 constexpr int kPanels = OSSIA_LEVEL == OSSIA_AVX512 ? 2 : 1;  // taken together, so that a broadcast serves both
 
+OSSIA_INLINE void pair_facts(const int32_t* sums, const float* scales, int32_t times, int64_t blocks, BlockFacts* out) {
+  int64_t b = 0;
+  for (; b + 8 <= blocks; b += 8) {
+    const __m256i sum = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sums + b));
+    const __m256i excess = _mm256_mullo_epi32(sum, _mm256_set1_epi32(times));
+    const __m256i scale = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(scales + b));
+    const __m256i low = _mm256_unpacklo_epi32(excess, scale), high = _mm256_unpackhi_epi32(excess, scale);
+    __m256i* to = reinterpret_cast<__m256i*>(out + b);
+    _mm256_storeu_si256(to, _mm256_permute2x128_si256(low, high, 0x20));
+    _mm256_storeu_si256(to + 1, _mm256_permute2x128_si256(low, high, 0x31));
+  }
+  for (; b < blocks; b++) out[b] = {times * sums[b], scales[b]};
+}
+
 template <bool kMxfp4>
 static PanelRow* panel_rows(const Picked& x, Scratch& scratch) {
   const int64_t blocks = x.act.width / 32;
@@ -214,7 +228,7 @@ static PanelRow* panel_rows(const Picked& x, Scratch& scratch) {
     const int64_t t = x.row(i);
     const int8_t* q = kMxfp4 ? x.act.split : static_cast<const int8_t*>(x.act.data);
     out[i] = {reinterpret_cast<const int32_t*>(q + t * x.act.width), facts};
-    for (int64_t b = 0; b < blocks; b++) facts[b] = {times * x.act.sums[t * blocks + b], x.act.scales[t * blocks + b]};
+    pair_facts(x.act.sums + t * blocks, x.act.scales + t * blocks, times, blocks, facts);
   }
   return out;
 }
@@ -320,8 +334,15 @@ static void gemm_in_parts(const Slab& w, const Picked& x, float* out, int64_t st
   }
 }
 
+// Up to so many activation rows, unpacking a panel costs more than it saves; short weight rows are in cache anyway.
+OSSIA_INLINE int64_t few(const Slab& w) { return w.k < 2048 ? 2 : 4; }
+
 static void q8_fast(const Slab& w, const Picked& x, float* out, int64_t stride, Scratch& scratch) {
-  switch (x.count) {  // up to four rows, unpacking a panel costs more than it saves
+  if (x.count > few(w)) {
+    if (w.kind == Kind::mxfp4) return gemm_in_parts<true>(w, x, out, stride, scratch);
+    return gemm_in_parts<false>(w, x, out, stride, scratch);
+  }
+  switch (x.count) {
     case 1:
       return few_rows<1>(w, x, out, stride, scratch);
     case 2:
@@ -331,10 +352,6 @@ static void q8_fast(const Slab& w, const Picked& x, float* out, int64_t stride, 
     case 4:
       return few_rows<4>(w, x, out, stride, scratch);
   }
-  if (w.kind == Kind::mxfp4)
-    gemm_in_parts<true>(w, x, out, stride, scratch);
-  else
-    gemm_in_parts<false>(w, x, out, stride, scratch);
 }
 
 #endif
