@@ -42,6 +42,16 @@ def test_linear_has_the_same_bits_everywhere(numerics, kind, tools, rng):
             tools.under_every_plan(lambda x=x, w=w, bias=bias: (multiply(x, w, bias),))
 
 
+@pytest.mark.parametrize("kind", ["q8", "mxfp4"])
+def test_long_rows_and_many_of_them_have_the_same_bits_everywhere(kind, tools, rng):
+    """2880 wide, as gpt-oss is: other tiles are chosen there, and 190 rows do not fit the cache at once."""
+    w = tools.matrix(rng, kind, 1, 21, 2880)
+    rows = rng.standard_normal((190, 2880))
+    for count in (1, 2, 3, 4, 5, 190):
+        x = tools.activation(rows[:count], "q8")
+        tools.under_every_plan(lambda x=x: (multiply(x, w),))
+
+
 @pytest.mark.parametrize(("numerics", "kind"), PAIRS)
 @pytest.mark.parametrize("isa", cpu.available_isas())
 def test_a_row_does_not_depend_on_the_others(isa, numerics, kind, tools, rng):

@@ -92,7 +92,8 @@ def test_swiglu_clamps_the_gate_above_and_the_rest_on_both_sides(isa, tools, rng
 
 @pytest.mark.parametrize("numerics", ["q8", "bf16", "f32"])
 def test_moe_has_the_same_bits_everywhere(numerics, tools, rng):
-    for tokens, width, inner, experts, top_k in ((1, 576, 192, 8, 8), (33, 160, 96, 5, 2), (7, 32, 32, 3, 1)):
+    shapes = ((1, 576, 192, 8, 8), (33, 160, 96, 5, 2), (7, 32, 32, 3, 1), (40, 96, 96, 3, 2))
+    for tokens, width, inner, experts, top_k in shapes:
         case = Case(tools, rng, numerics, "mxfp4", tokens, width, inner, experts, top_k, size=4)
         tools.under_every_plan(lambda case=case: (case.run(),))
 
