@@ -43,7 +43,7 @@ class Plan:
     minutes: float
     rate: float = 1e-3
     batch: int = 10
-    text_share: float = 0.2
+    text_share: float = 0.3
     max_tokens: int = 3072
     warmup: float = 0.03
     quantise_from: float = 0.45  # share of the run after which weights are MXFP4

@@ -16,6 +16,15 @@ from ossia.posttrain.data import toolbox
 from ossia.posttrain.data.toolbox import MAKERS, Action, Invented, Need, Value, between, one
 
 _SHARE = 0.5  # of the tools that training shows
+_FOLLOW_UPS = (
+    "And {}?",
+    "And {}?",
+    "What about {}?",
+    "and {}",
+    "Now {}.",
+    "How about {}?",
+    "The same {}, please.",
+)
 _WRAPPINGS = (
     "{}",
     "{}",
@@ -116,10 +125,8 @@ def need(tool: Invented, rng: Random) -> Need:
         elif _says((text, fixed), key):
             values[argument] = _value(entry.arguments[key]["values"], rng)
     spoken = {tool.arguments[name]: _spoken(value) for name, value in values.items()}
-    request = rng.choice(_WRAPPINGS).format(text.format(**spoken))
-    if rng.random() < 0.8:
-        request = request[:1].upper() + request[1:]
-    return Need(tool, request, values, {})
+    request = rng.choice(_FOLLOW_UPS)
+    return Need(before.tool, request.format(said), {**before.values, name: value}, {})
 
 
 def _value(source: str | dict[str, int] | list[str], rng: Random) -> Value:

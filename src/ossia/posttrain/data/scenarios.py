@@ -25,7 +25,7 @@ from ossia.harmony.messages import (
     user,
 )
 from ossia.posttrain.data import persona, reasoning
-from ossia.posttrain.data.everyday import invent_tool, need
+from ossia.posttrain.data.everyday import follow_up_need, invent_tool, need
 from ossia.posttrain.data.results import result_of, tell_sum
 from ossia.posttrain.data.sums import Sum, follow_up, invent_sum
 from ossia.posttrain.data.toolbox import Invented, Need
@@ -34,7 +34,7 @@ from ossia.tools.calculator import calculator
 IDENTITY = "You are Ossia's pocket model, a small language model."
 CALCULATOR = calculator().spec
 Kind = Literal["sum", "tool", "talk", "persona", "refuse"]
-_WEIGHTS: dict[Kind, int] = {"sum": 24, "tool": 50, "talk": 19, "persona": 6, "refuse": 1}
+_WEIGHTS: dict[Kind, int] = {"sum": 15, "tool": 52, "talk": 24, "persona": 8, "refuse": 1}
 _INSTRUCTIONS = (
     "Be brief.",
     "You are a helpful assistant.",
@@ -88,6 +88,7 @@ class Author:
         self.has_calculator = False
         self.messages: list[Message] = []
         self.talk: Talk | None = None
+        self.last_need: Need | None = None
 
     # -- frame
 
@@ -97,7 +98,8 @@ class Author:
         if self.kind == "tool":
             count = rng.choices((1, 2, 3, 4, 5), weights=(42, 27, 16, 9, 6))[0]
         else:
-            count = rng.choices((0, 1, 2, 3), weights=(58, 22, 13, 7))[0]
+            weights = (25, 35, 25, 15) if self.kind in ("talk", "persona") else (58, 22, 13, 7)
+            count = rng.choices((0, 1, 2, 3), weights=weights)[0]
         while len(self.tools) < count:
             found = invent_tool(rng, held_out=self.held_out)
             known = {tool.action.about for tool in self.tools} | {tool.spec.name for tool in self.tools}
@@ -107,7 +109,7 @@ class Author:
                 break
         chance = {"sum": 1.0, "tool": 0.3, "talk": 0.4, "persona": 0.4, "refuse": 0.3}[self.kind]
         self.has_calculator = rng.random() < chance
-        if self.kind in ("talk", "persona") and rng.random() < 0.3:
+        if self.kind in ("talk", "persona") and rng.random() < 0.15:
             self.tools, self.has_calculator = [], False
 
     def open(self) -> None:
@@ -156,9 +158,18 @@ class Author:
         self.think(reasoning.about_result(item.result, False, self.effort, self.rng))
         self.answer(tell_sum(item, self.rng))
 
+    def _next_need(self) -> Need:
+        """A new request, or one that leans on the last ("And in Rome?")."""
+        if self.last_need is not None and self.rng.random() < 0.6:
+            again = follow_up_need(self.last_need, self.rng)
+            if again is not None:
+                return again
+        return need(self.rng.choice(self.tools), self.rng)
+
     def tool_turn(self, item: Need) -> None:
         self.messages.append(user(item.request))
         self._tool_steps(item)
+        self.last_need = item
 
     def _tool_steps(self, item: Need) -> None:
         rng = self.rng
@@ -202,7 +213,7 @@ class Author:
             self.sum_turn(item)
             return item
         if kind == "tool":
-            self.tool_turn(need(self.rng.choice(self.tools), self.rng))
+            self.tool_turn(self._next_need())
         elif kind == "talk" and self.talks:
             self.talk_turn()
         elif kind == "refuse":
