@@ -125,8 +125,24 @@ def need(tool: Invented, rng: Random) -> Need:
         elif _says((text, fixed), key):
             values[argument] = _value(entry.arguments[key]["values"], rng)
     spoken = {tool.arguments[name]: _spoken(value) for name, value in values.items()}
-    request = rng.choice(_FOLLOW_UPS)
-    return Need(before.tool, request.format(said), {**before.values, name: value}, {})
+    request = rng.choice(_WRAPPINGS).format(text.format(**spoken))
+    if rng.random() < 0.8:
+        request = request[:1].upper() + request[1:]
+    return Need(tool, request, values, {})
+
+
+def follow_up_need(before: Need, rng: Random) -> Need | None:
+    """The same call with one value changed and only that said ("And in Rome?"); None where impossible."""
+    choices = [name for name, value in before.values.items() if isinstance(value, str)]
+    if not choices:
+        return None
+    name = rng.choice(choices)
+    key = before.tool.arguments[name]
+    entry = _BY_ACTION.get(before.tool.action.about)
+    value = toolbox.FIELDS[key].make(rng) if entry is None else _value(entry.arguments[key]["values"], rng)
+    said = toolbox.phrase(key, value, rng) if entry is None and rng.random() < 0.6 else toolbox.spoken(value)
+    request = rng.choice(_FOLLOW_UPS).format(said)
+    return Need(before.tool, request, {**before.values, name: value}, {})
 
 
 def _value(source: str | dict[str, int] | list[str], rng: Random) -> Value:
