@@ -17,7 +17,7 @@ _LAZY = {
     "OssiaError": ("ossia.errors", "OssiaError"),
 }
 
-__all__ = ["Chat", "Model", "OssiaError", "__version__", "load"]
+__all__ = ["Chat", "Model", "OssiaError", "__version__", "load"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

@@ -22,7 +22,7 @@ from ossia.hub.load import card_of, fit, load, require_memory
 from ossia.hub.sources import FoundModel
 from ossia.model.config import config_from_dict
 from ossia.model.plan import memory_plan
-from ossia.posttrain import scenarios
+from ossia.posttrain.data import scenarios
 
 Memory = namedtuple("Memory", "available")
 CONFIG_20B = {
