@@ -11,7 +11,7 @@ BIN    := $(VENV)/bin
 TORCH_INDEX ?=
 TORCH := torch==2.13.0
 
-NATIVE_SOURCES := CMakeLists.txt $(wildcard csrc/*.cc csrc/*.h)
+NATIVE_SOURCES := CMakeLists.txt $(wildcard csrc/*.cc csrc/*.h csrc/isa/*.h)
 
 .PHONY: help setup chat test test-slow oracle check format bench golden clean
 
