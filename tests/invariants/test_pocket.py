@@ -5,6 +5,8 @@ Needs pocket on this computer (`make test` sees to that).
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,25 @@ from ossia.hub.sources import locate
 from ossia.settings import load_settings
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+
+WATCHED = """
+import os, sys
+touched = []
+
+def watch(event, args):
+    if event == "open":
+        path, mode, flags = args
+        writes = set(mode or "") & set("wax+") or flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        if writes and not str(path).startswith("/dev/"):
+            touched.append(f"{path} {mode} {flags}")
+    elif event in ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto"):
+        touched.append(event)
+
+sys.addaudithook(watch)
+from ossia.cli.main import execute
+code = execute(["-m", "pocket", *sys.argv[1:]])
+print(code, touched)
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,3 +79,13 @@ def test_threads_change_nothing(capsys: pytest.CaptureFixture[str]) -> None:
         for count in ("1", "2")
     )
     assert one[:-1] == two[:-1]  # the last one, "finished", has seconds
+
+
+@pytest.mark.parametrize(
+    ("argv", "typed"), [(["run", "--max-tokens", "8", "Hello"], ""), (["chat"], "Hello\n")]
+)
+def test_answering_writes_no_file_and_opens_no_connection(argv: list[str], typed: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, *argv], input=typed, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1].endswith(" []"), done.stdout
