@@ -4,6 +4,7 @@ Needs pocket on this computer (`make test` sees to that).
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -34,7 +35,7 @@ def watch(event, args):
 
 sys.addaudithook(watch)
 from ossia.cli.main import execute
-code = execute(["-m", "pocket", *sys.argv[1:]])
+code = execute(sys.argv[1:])
 print(code, touched)
 """
 
@@ -81,11 +82,14 @@ def test_threads_change_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert one[:-1] == two[:-1]  # the last one, "finished", has seconds
 
 
-@pytest.mark.parametrize(
-    ("argv", "typed"), [(["run", "--max-tokens", "8", "Hello"], ""), (["chat"], "Hello\n")]
-)
-def test_answering_writes_no_file_and_opens_no_connection(argv: list[str], typed: str) -> None:
+@pytest.mark.parametrize("argv", [["run", "--max-tokens", "8"], ["chat"]])
+def test_answering_writes_no_file_and_opens_no_connection(argv: list[str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", WATCHED, *argv], input=typed, capture_output=True, text=True, check=True
+        [sys.executable, "-B", "-c", WATCHED, *argv],
+        env={**os.environ, "OSSIA_MODEL": "pocket"},
+        input="Hello\n",
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.splitlines()[-1].endswith(" []"), done.stdout
