@@ -21,7 +21,7 @@ help: ## show this list
 setup: $(VENV)/.core $(VENV)/.pocket ## build .venv with the native core and fetch the pocket model
 
 chat: setup ## open the terminal chat on the pocket model
-	@$(BIN)/ossia chat --model pocket
+	@OSSIA_MODEL=pocket $(BIN)/ossia chat
 
 test: $(VENV)/.dev $(VENV)/.pocket ## run the tests (no torch needed)
 	@$(BIN)/python -m pytest tests --ignore tests/oracle --without-torch -m "not slow and not outside" -q
