@@ -117,6 +117,29 @@ def _collect(job: Job, row: int, rows: list[tuple[Tensor, Tensor, Tensor]]) -> S
     )
 
 
+def passages(tokenizer: Tokenizer, text: str, length: int = 240) -> list[list[int]]:
+    """`text` as token ids, its lines joined to paragraphs, in pieces of `length`."""
+    paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+    ids = tokenizer.encode("\n\n".join(filter(None, paragraphs)), add_special_tokens=False).ids
+    return [ids[start : start + length] for start in range(0, len(ids) - length, length)]
+
+
+@torch.inference_mode()
+def score(network: Network, ids: list[int]) -> Sample:
+    """What the base would have said at every token of a text somebody else wrote."""
+    logits = network.logits(network.hidden(torch.tensor(ids[:-1])[None])[0]).float()
+    top = logits.topk(TOP, dim=-1)
+    logprobs = top.values - logits.logsumexp(dim=-1, keepdim=True)
+    return Sample(
+        "text",
+        "",
+        np.array(ids[:1], np.int32),
+        np.array(ids[1:], np.int32),
+        top.indices.numpy().astype(np.int32),
+        logprobs.numpy().astype(np.float16),
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--base", type=Path, required=True)
@@ -124,6 +147,8 @@ def main() -> None:
     parser.add_argument("--chats", type=int, default=2400)
     parser.add_argument("--texts", type=int, default=800)
     parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--read", type=Path, help="a plain text file to score, instead of sampling")
+    parser.add_argument("--passages", type=int, default=160, help="how many pieces of it, evenly spread")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -132,6 +157,13 @@ def main() -> None:
     tokenizer = Tokenizer.from_str(tokenizer_json(source))
     stops = tuple(tokenizer.encode(name).ids[0] for name in (IM_END, ENDOFTEXT))
     speaker = Speaker(Network(Base(source), swiglu_limit=None), stops)
+    if options.read:
+        pieces = passages(tokenizer, options.read.read_text(encoding="utf-8", errors="replace"))
+        chosen = pieces[:: max(1, len(pieces) // options.passages)]
+        name = f"shard-read-{options.read.stem}.npz"
+        save_shard(options.out / name, [score(speaker.network, ids) for ids in chosen])
+        print(f"{len(chosen)} passages of {options.read.name}")
+        return
     work = batches(jobs(tokenizer, options.chats, options.texts), options.batch)
     for index, batch in enumerate(work):
         path = options.out / f"shard-{index:04d}.npz"

@@ -4,6 +4,7 @@ targets.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from random import Random
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,10 +77,14 @@ def _context(example: Example, tokenizer: Tokenizer) -> list[int]:
     return render_conversation(Conversation(context), tokenizer)
 
 
-def encode_text(sample: Sample) -> Encoded:
-    """Plain text of the base, to be said again with the same probabilities."""
+def encode_text(sample: Sample, rng: Random) -> Encoded:
+    """Plain text of the base, to be said again with the same probabilities.
+
+    Half of the time a little is cut off at the start, since text need not begin where a document does.
+    """
     builder = _Builder()
-    builder.context(sample.prompt_ids.tolist())
+    prompt = sample.prompt_ids.tolist()
+    builder.context(prompt[rng.randint(1, len(prompt)) :] if rng.random() < 0.5 else prompt)
     builder.soft(sample.ids.tolist(), sample)
     return builder.done()
 

@@ -41,19 +41,19 @@ class Plan:
     """What does not change during a run."""
 
     minutes: float
-    rate: float = 1e-3
+    rate: float = 5e-4
     batch: int = 10
     text_share: float = 0.3
     max_tokens: int = 3072
     warmup: float = 0.03
+    cooldown: float = 0.2
     quantise_from: float = 0.45  # share of the run after which weights are MXFP4
 
     def rate_at(self, progress: float) -> float:
-        """Warm up, then a cosine down to a twentieth."""
+        """Warm up, stay, and go down in a straight line over the last fifth."""
         if progress < self.warmup:
             return self.rate * (0.02 + progress / self.warmup)
-        rest = min(1.0, (progress - self.warmup) / (1 - self.warmup))
-        return self.rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * rest)))
+        return self.rate * min(1.0, max(0.02, (1 - progress) / self.cooldown))
 
 
 class Data:
@@ -65,7 +65,9 @@ class Data:
         self._talks: list[Talk] = talks_of(samples, tokenizer, stops)
         talked = {talk.index for talk in self._talks}
         # Answers that cannot be finals still say how the base speaks.
-        self._texts = [s for index, s in enumerate(samples) if index not in talked and len(s.ids) > 16]
+        others = [s for index, s in enumerate(samples) if index not in talked and len(s.ids) > 16]
+        self._texts = [sample for sample in others if sample.prompt]
+        self._passages = [sample for sample in others if not sample.prompt]  # of texts others wrote
         assert self._talks, "no usable answers: run distill first"
         assert self._texts, "no plain text: run distill first"
 
@@ -73,7 +75,9 @@ class Data:
         rng = Random(f"batch/{number}")
         texts = round(self._plan.batch * self._plan.text_share)
         first = number * (self._plan.batch - texts)
-        found = [encode_text(sample) for sample in rng.sample(self._texts, texts)]
+        read = math.ceil(texts / 2) if self._passages else 0
+        chosen = rng.sample(self._passages, read) + rng.sample(self._texts, texts - read)
+        found = [encode_text(sample, rng) for sample in chosen]
         numbers = range(first, first + self._plan.batch - texts)
         found += [self._conversation(number) for number in numbers]
         return [item for item in found if len(item.ids) <= 1400]
