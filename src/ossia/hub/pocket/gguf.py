@@ -39,7 +39,7 @@ BLOCK = 32  # elements in a quantised block
 
 
 def _f32(raw: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return raw.view(np.float32)
+    return raw.view(np.float32).copy()
 
 
 def _q8_0(raw: NDArray[np.uint8]) -> NDArray[np.float32]:
