@@ -103,7 +103,7 @@ def test_a_run_exported_and_converted_computes_what_was_trained(base_path: Path,
     with torch.no_grad():
         ours = trained.logits(trained.hidden(ids)[0]).float()
         theirs = model(ids).logits[0].float()
-    # bfloat16 activations here, float32 there; factors stored in bfloat16 push some weights to the next value.
+    # bfloat16 here, float32 there; factors stored in bfloat16 push some weights to the next MXFP4 value.
     alike = torch.nn.functional.cosine_similarity(ours, theirs, dim=-1)
     assert alike.mean() > 0.99
     assert alike.min() > 0.9
