@@ -42,7 +42,7 @@ class _Tensors:
         self.found[name] = Stored.of(values, "F32" if self._exact else "BF16")
 
     def experts(self, name: str, weights: NDArray[np.float32]) -> None:
-        """weights (E, out, in): MXFP4 blocks and scales; exact ones (E, in, out), as transformers has them."""
+        """weights (E, out, in): MXFP4 blocks and scales; exact ones (E, in, out), as transformers has it."""
         if self._exact:
             self.found[name] = Stored.of(weights.transpose(0, 2, 1), "F32")
             return

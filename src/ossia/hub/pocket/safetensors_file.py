@@ -61,7 +61,7 @@ def _pieces(tensors: dict[str, Stored]) -> Iterator[bytes]:
 
 
 def read_tensors(data: bytes) -> dict[str, NDArray[Any]]:
-    """The tensors of a whole file, bfloat16 widened to float32; raises CheckpointError for what is not one."""
+    """The tensors of a whole file, bfloat16 widened to float32; raises CheckpointError for any other."""
     try:
         size = int.from_bytes(data[:8], "little")
         header: dict[str, Any] = json.loads(data[8 : 8 + size])
