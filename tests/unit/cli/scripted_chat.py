@@ -10,7 +10,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import SUBTRACTION, final, ids_of
-
 from ossia.agent.model import Model, ModelCard
 from ossia.backends.base import Backend
 from ossia.backends.scripted import ScriptedBackend
