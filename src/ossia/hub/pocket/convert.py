@@ -81,8 +81,10 @@ def build_tensors(
     """
     base = Base(source, adapter.channels if adapter else None)
     _check(base)
-    tensors = _Tensors(exact)
     table = base.embedding()
+    if adapter:
+        _check_fit(adapter, table.shape[1])
+    tensors = _Tensors(exact)
     for name, key in (("model.embed_tokens.weight", "marker_embedding"), ("lm_head.weight", "marker_head")):
         rows = table.copy()
         if adapter:
@@ -93,6 +95,17 @@ def build_tensors(
         report(_STEP, layer, base.num_layers)
         _Layer(base, adapter, layer).write(tensors)
     return tensors.found
+
+
+def _check_fit(adapter: Adapter, width: int) -> None:
+    found = adapter.get("marker_embedding").shape[1]
+    if found != width:
+        raise CheckpointError(
+            f"the adapter was trained for a base of width {found}, this one has {width}",
+            value=width,
+            limit=found,
+            remedy="Give the base that pocket is made of: ossia pull pocket fetches it.",
+        )
 
 
 class _Layer:

@@ -206,6 +206,20 @@ def test_the_folder_is_a_gpt_oss_checkpoint(tiny_base: Path, tmp_path: Path) -> 
     assert np.abs(from_mxfp4(blocks, scales) - weights).max() < np.abs(weights).max() / 4
 
 
+def test_a_base_the_packaged_adapter_was_not_trained_on_is_refused(tiny_base: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="width 576") as caught:
+        convert_pocket(tiny_base, tmp_path / "pocket")
+    assert caught.value.limit == 576
+    assert list(tmp_path.glob("pocket*")) == []
+
+
+@pytest.fixture
+def no_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The packaged adapter fits the real base only."""
+    monkeypatch.setattr(convert, "packaged_adapter", lambda: None)
+
+
+@pytest.mark.usefixtures("no_adapter")
 def test_converting_twice_gives_the_same_bytes(tiny_base: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         convert_pocket(tiny_base, tmp_path / name)
@@ -213,6 +227,7 @@ def test_converting_twice_gives_the_same_bytes(tiny_base: Path, tmp_path: Path) 
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
 
 
+@pytest.mark.usefixtures("no_adapter")
 def test_progress_ends_with_all_of_it(tiny_base: Path, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     convert_pocket(tiny_base, tmp_path / "p", progress=lambda what, done, total: seen.append((done, total)))
@@ -227,6 +242,7 @@ def test_a_truncated_base_leaves_nothing(tiny_base: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("no_adapter")
 def test_a_disk_that_is_too_small_is_refused_before_writing(
     tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +252,7 @@ def test_a_disk_that_is_too_small_is_refused_before_writing(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("no_adapter")
 def test_a_disk_that_fills_up_leaves_nothing(
     tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
