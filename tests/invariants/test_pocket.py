@@ -82,7 +82,7 @@ def test_threads_change_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert one[:-1] == two[:-1]  # the last one, "finished", has seconds
 
 
-@pytest.mark.parametrize("argv", [["run", "--max-tokens", "8"], ["chat"]])
+@pytest.mark.parametrize("argv", [["run", "--max-tokens", "8"], ["chat", "--temperature", "0"]])
 def test_answering_writes_no_file_and_opens_no_connection(argv: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-B", "-c", WATCHED, *argv],
