@@ -1,4 +1,4 @@
-"""Rounds float32 to bfloat16 and to MXFP4, in the layout gpt-oss checkpoints are published in.
+"""Rounds float32 to MXFP4, in the layout gpt-oss checkpoints are published in.
 
 MXFP4: 32 elements of the last axis share a scale 2^(u8 − 127); each is one of ±{0, .5, 1, 1.5, 2, 3, 4, 6},
 two to a byte, low nibble first. The scale's exponent is floor(log2(amax · 8/7)) − 2: where the OCP rule
@@ -12,16 +12,6 @@ from numpy.typing import NDArray
 BLOCK = 32
 _MIDPOINTS = np.array([0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5.0], np.float32)
 _TIES_UP = (0.75, 1.75, 3.5)  # where the even code is the upper neighbour
-
-
-def to_bf16(values: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """The upper halves of the float32 patterns, rounded to nearest, ties to even; finite values only."""
-    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
-    return ((bits + (np.uint32(0x7FFF) + ((bits >> 16) & 1))) >> 16).astype(np.uint16)
-
-
-def from_bf16(halves: NDArray[np.uint16]) -> NDArray[np.float32]:
-    return (halves.astype(np.uint32) << 16).view(np.float32)
 
 
 def to_mxfp4(weights: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossia.errors import CheckpointError
-from ossia.hub.pocket.mxfp4 import from_bf16, to_bf16
+from ossia.kernels.tensors import bf16_to_f32, f32_to_bf16
 
 _STORED: dict[str, type[np.generic]] = {"BF16": np.uint16, "F32": np.float32, "I16": np.int16, "U8": np.uint8}
 _ALIGNMENT = 8
@@ -31,7 +31,7 @@ class Stored:
     @classmethod
     def of(cls, values: NDArray[Any], kind: str) -> "Stored":
         """`values` stored as `kind`; float32 becomes bfloat16 for "BF16"."""
-        data = to_bf16(values) if kind == "BF16" else values.astype(_STORED[kind])
+        data = f32_to_bf16(values) if kind == "BF16" else values.astype(_STORED[kind])
         return cls(kind, np.ascontiguousarray(data))
 
 
@@ -81,4 +81,4 @@ def _tensor(entry: dict[str, Any], body: bytes) -> NDArray[Any]:
         raise ValueError("it is cut short")
     kind: str = entry["dtype"]
     raw = np.frombuffer(body[start:end], _STORED[kind]).reshape(entry["shape"])
-    return from_bf16(raw.astype(np.uint16)) if kind == "BF16" else raw.copy()
+    return bf16_to_f32(raw.astype(np.uint16)) if kind == "BF16" else raw.copy()
