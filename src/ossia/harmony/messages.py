@@ -19,12 +19,29 @@ KNOWLEDGE_CUTOFF = "2024-06"
 
 
 @dataclass(frozen=True, slots=True)
+class TextInput:
+    """A tool that takes plain text, not JSON: any text, or what `regex` or a `lark` grammar describes.
+
+    `regex` is in Rust's syntax and matches the whole input; at most one of the two is given.
+    """
+
+    regex: str | None = None
+    lark: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """One function as the model sees it; `parameters` is a JSON Schema object, or None for no arguments."""
+    """One function as the model sees it; `parameters` is a JSON Schema object, or None for no arguments.
+
+    `strict`: refuse a schema that cannot be enforced while sampling. `text_input`: the call's body is text
+    instead of JSON, and `parameters` plays no part.
+    """
 
     name: str
     description: str = ""
     parameters: dict[str, Any] | None = None
+    strict: bool = False
+    text_input: TextInput | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +77,20 @@ Content = str | SystemContent | DeveloperContent
 
 
 @dataclass(frozen=True, slots=True)
+class Sampled:
+    """The ids a message was read from, in one vocabulary: from ``<|start|>`` to ``<|message|>``, its body, its end.
+
+    Good only for a message whose fields are still `fields`.
+    """
+
+    header_ids: tuple[int, ...]
+    body_ids: tuple[int, ...]
+    end_ids: tuple[int, ...]
+    vocabulary: str
+    fields: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One Harmony message.
 
@@ -68,6 +99,7 @@ class Message:
     `content_type`: what follows the channel in the header, e.g. "<|constrain|>json".
     `recipient_in`: where the header names the recipient. Canonical is after the author; models also put it
     after the channel, and a message must render again as it was sampled.
+    `sampled`: the ids it was read from; no part of what it says, so two messages are equal without it.
     """
 
     role: Role
@@ -77,6 +109,7 @@ class Message:
     recipient: str | None = None
     content_type: str | None = None
     recipient_in: Literal["author", "channel"] = "author"
+    sampled: Sampled | None = field(default=None, compare=False, repr=False)
 
     @property
     def text(self) -> str:
@@ -88,8 +121,35 @@ class Message:
         """True when the recipient makes it a call, whatever the channel."""
         return self.role == "assistant" and self.recipient not in (None, "all")
 
-    def with_content(self, content: Content) -> "Message":
-        return replace(self, content=content)
+    @property
+    def fields(self) -> tuple[object, ...]:
+        """Everything the message says."""
+        return (
+            self.role,
+            self.content,
+            self.name,
+            self.channel,
+            self.recipient,
+            self.content_type,
+            self.recipient_in,
+        )
+
+    def with_ids(
+        self,
+        header_ids: tuple[int, ...],
+        body_ids: tuple[int, ...],
+        end_ids: tuple[int, ...],
+        vocabulary: str,
+    ) -> "Message":
+        """The same message, remembering the ids it was read from."""
+        return replace(self, sampled=Sampled(header_ids, body_ids, end_ids, vocabulary, self.fields))
+
+    def sampled_in(self, vocabulary: str) -> Sampled | None:
+        """The ids it was read from; None in another vocabulary, or where the message was changed since."""
+        sampled = self.sampled
+        if sampled is None or sampled.vocabulary != vocabulary or sampled.fields != self.fields:
+            return None
+        return sampled
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The message types: frozen values with the few questions the rest asks of them."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
@@ -35,4 +35,11 @@ def test_append_gives_a_new_conversation() -> None:
 def test_text_is_the_body_and_empty_for_structured_content() -> None:
     assert tool_result("functions.x", "ok").text == "ok"
     assert Message("system", SystemContent()).text == ""
-    assert user("a").with_content("b") == user("b")
+
+
+def test_sampled_ids_are_good_for_their_own_message_and_vocabulary_only() -> None:
+    message = user("a").with_ids((1, 2), (3,), (4,), "v")
+    assert message == user("a")
+    assert message.sampled_in("v") is message.sampled
+    assert message.sampled_in("other") is None
+    assert replace(message, content="b").sampled_in("v") is None
