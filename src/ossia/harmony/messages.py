@@ -78,7 +78,7 @@ Content = str | SystemContent | DeveloperContent
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """The ids a message was read from, in one vocabulary: from ``<|start|>`` to ``<|message|>``, its body, its end.
+    """The ids a message was read from, in one vocabulary: ``<|start|>`` to ``<|message|>``, body, end.
 
     Good only for a message whose fields are still `fields`.
     """
