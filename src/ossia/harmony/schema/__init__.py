@@ -1,5 +1,5 @@
 """Tools as the model sees them: JSON Schema written as a TypeScript-like namespace."""
 
-from ossia.harmony.schema.compat import render_namespace, render_tools
+from ossia.harmony.schema.namespace import SchemaMode, render_namespace, render_tools
 
-__all__ = ["render_namespace", "render_tools"]
+__all__ = ["SchemaMode", "render_namespace", "render_tools"]
