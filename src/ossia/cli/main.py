@@ -1,53 +1,30 @@
-"""The entry point: the table of commands, each imported when it is called, and the frame for errors."""
+"""The entry point: the table of commands, and the frame for errors."""
 
 import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib import import_module
 from typing import Any, NoReturn
 
 import click
 
 import ossia
 from ossia.cli import screen
-from ossia.cli.app import App, LocalCommand, lookup, model_option, option
+from ossia.cli.app import App, CommandTable, group, model_option, option, show_help_if_alone
 from ossia.cli.failures import EXIT_PIPE, report
 from ossia.cli.messages import M
 from ossia.settings import Settings, load_settings
 
-_TABLE = {
+_TABLE: CommandTable = {
     "chat": ("ossia.cli.chat.command", M.CMD_CHAT),
     "run": ("ossia.cli.answer.run", M.CMD_RUN),
     "models": ("ossia.cli.models.listing", M.CMD_MODELS),
     "pull": ("ossia.cli.models.pull", M.CMD_PULL),
     "rm": ("ossia.cli.models.listing", M.CMD_RM),
     "info": ("ossia.cli.models.info", M.CMD_INFO),
+    "harmony": ("ossia.cli.harmony.command", M.CMD_HARMONY),
+    "tokens": ("ossia.cli.tokens.command", M.CMD_TOKENS),
 }
-
-
-class LazyGroup(LocalCommand, click.Group):
-    """A group that imports a command only when it is called; its help comes from the table alone."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_TABLE)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _TABLE:
-            return None
-        return getattr(import_module(_TABLE[cmd_name][0]), f"{cmd_name}_command")
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in _TABLE and not args[0].startswith("-"):
-            raise click.NoSuchCommand(args[0], possibilities=list(_TABLE), ctx=ctx)
-        return super().resolve_command(ctx, args)
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section(lookup(ctx, M.COMMANDS.name)):
-            formatter.write_dl([(name, lookup(ctx, about.name)) for name, (_, about) in _TABLE.items()])
-        super().format_options(ctx, formatter)
 
 
 def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -56,11 +33,10 @@ def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> No
         ctx.exit()
 
 
-@click.group(
+@group(
     "ossia",
-    cls=LazyGroup,
-    help=M.ABOUT.name,
-    invoke_without_command=True,
+    help=M.ABOUT,
+    table=_TABLE,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @model_option
@@ -69,8 +45,7 @@ def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> No
 )
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+    show_help_if_alone(ctx)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

@@ -1,7 +1,9 @@
 """Everything the command line says, in English and Korean, side by side.
 
 One member of `M` per message; `message()` fills in the placeholders, which are the same in both
-languages. What lower rooms say in an error stays English inside a frame in the user's language.
+languages. A family of commands with much to say keeps a catalogue of its own beside them
+(``<family>/words.py``, an Enum of `Text` too). What lower rooms say in an error stays English inside a
+frame in the user's language.
 """
 
 from dataclasses import dataclass
@@ -18,9 +20,10 @@ class Text:
     ko: str
 
 
-def message(key: "M", lang: Lang, **values: object) -> str:
-    """Return the message in `lang` with its placeholders filled in."""
-    text = key.value.ko if lang == "ko" else key.value.en
+def message(key: Enum, lang: Lang, **values: object) -> str:
+    """Return a catalogue's message in `lang` with its placeholders filled in."""
+    both: Text = key.value
+    text = both.ko if lang == "ko" else both.en
     return text.format(**values) if values else text
 
 
@@ -44,6 +47,10 @@ class M(Enum):
     CMD_PULL = Text("Fetch a model.", "모델을 내려받습니다.")
     CMD_RM = Text("Remove a model.", "모델을 지웁니다.")
     CMD_INFO = Text("Describe a model and the memory it needs.", "모델의 구조와 필요한 메모리를 보여 줍니다.")
+    CMD_HARMONY = Text(
+        "Show, check and compare conversations as tokens.", "대화를 토큰으로 보고 검사하고 견줍니다."
+    )
+    CMD_TOKENS = Text("Show how a text is cut into tokens.", "글이 토큰으로 어떻게 나뉘는지 보여 줍니다.")
     HELP_CHAT = Text(
         "Talk with a model in the terminal.\n\n"
         "/help lists what can be typed besides questions. When standard input is not a terminal, each line "

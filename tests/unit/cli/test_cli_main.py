@@ -8,13 +8,12 @@ from dataclasses import replace
 import click
 import pytest
 
-from ossia.cli import main as frame
-from ossia.cli.app import App
+from ossia.cli.app import App, LazyGroup
 from ossia.cli.failures import describe, report
 from ossia.cli.main import execute
 from ossia.errors import ContextLengthError, HashMismatchError, OssiaError
 
-COMMANDS = ["chat", "run", "models", "pull", "rm", "info"]
+COMMANDS = ["chat", "run", "models", "pull", "rm", "info", "harmony"]
 Raise = Callable[[BaseException], None]
 
 
@@ -27,7 +26,7 @@ def raising(monkeypatch: pytest.MonkeyPatch) -> Raise:
         def failing() -> None:
             raise error
 
-        monkeypatch.setattr(frame.LazyGroup, "get_command", lambda *_: failing)
+        monkeypatch.setattr(LazyGroup, "get_command", lambda *_: failing)
 
     return install
 

@@ -1,11 +1,15 @@
-"""The catalogue is complete in both languages, and its placeholders agree."""
+"""Every catalogue is complete in both languages, and its placeholders agree."""
 
 import re
+from enum import Enum
+from importlib import import_module
+from pathlib import Path
 from string import Formatter
 
 import pytest
 
-from ossia.cli.messages import M, message
+import ossia.cli
+from ossia.cli.messages import M, Text, message
 
 HANGUL = re.compile("[가-힣]")
 
@@ -16,9 +20,16 @@ def fields(text: str) -> set[tuple[str, str, str]]:
     }
 
 
-@pytest.mark.parametrize("key", list(M), ids=lambda key: key.name)
-def test_both_languages_say_it_with_the_same_placeholders(key: M) -> None:
+def catalogues() -> list[type[Enum]]:
+    """`M`, and the `W` of each family of commands that has a ``words.py``."""
+    families = sorted(Path(ossia.cli.__file__).parent.glob("*/words.py"))
+    return [M, *(import_module(f"ossia.cli.{file.parent.name}.words").W for file in families)]
+
+
+@pytest.mark.parametrize("key", [key for words in catalogues() for key in words], ids=lambda key: key.name)
+def test_both_languages_say_it_with_the_same_placeholders(key: Enum) -> None:
     text = key.value
+    assert isinstance(text, Text)
     assert text.en.strip()
     assert not HANGUL.search(text.en)
     words = re.sub(r"\{[^}]*\}", "", text.ko)

@@ -1,0 +1,1 @@
+"""``ossia harmony``: conversations as the model sees them, token by token."""
