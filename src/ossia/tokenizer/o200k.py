@@ -73,7 +73,10 @@ class O200kHarmony:
         self._table = PieceTable([*pieces, *(names[i].encode() for i in range(TOKENS, VOCAB_SIZE))])
         self._ranks = dict(zip(pieces, range(TOKENS), strict=True))
         self._bpe = tiktoken.Encoding(
-            "o200k_harmony", pat_str=_PATTERN, mergeable_ranks=self._ranks, special_tokens=self._special
+            "o200k_harmony",
+            pat_str=_PATTERN,
+            mergeable_ranks=self._ranks,
+            special_tokens={name: i for i, name in names.items()},
         )
 
     @property
@@ -100,10 +103,13 @@ class O200kHarmony:
         return self._bpe.encode_ordinary(text)
 
     def decode(self, ids: Iterable[int]) -> str:
-        return self._table.decode(ids)
+        return self.decode_bytes(list(ids)).decode(errors="replace")
 
     def decode_bytes(self, ids: Sequence[int]) -> bytes:
-        return self._table.decode_bytes(ids)
+        try:
+            return self._bpe.decode_bytes(ids)
+        except (KeyError, OverflowError):  # an id that names no token: the table replaces it
+            return self._table.decode_bytes(ids)
 
     def stream(self) -> Utf8Stream:
         return self._table.stream()

@@ -61,6 +61,14 @@ def test_ids_outside_the_vocabulary_decode_to_the_replacement_character() -> Non
     assert TOK.decode([-1, 201_088, 10**30]) == "\ufffd" * 3
 
 
+@settings(derandomize=True, database=None, max_examples=500)
+@given(st.lists(st.integers(-2, TOK.vocab_size + 2) | st.sampled_from([-(10**30), 2**32, 10**30])))
+def test_ids_decode_at_once_as_they_stream(ids: list[int]) -> None:
+    stream = TOK.stream()
+    streamed = "".join([stream.feed(i) for i in ids]) + stream.flush()
+    assert TOK.decode(ids) == TOK.decode(iter(ids)) == streamed
+
+
 _PIECES = st.sampled_from([" ", "\t", "\n", "\r", "a", "B", "!", "'s", "1", "/", *"\u3000\xa0\x1c\x85\u2028"])
 
 
