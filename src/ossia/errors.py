@@ -3,6 +3,7 @@
     OssiaError                      the caller's fault, always with value, limit and remedy
     ├── InputError                  a prompt, message, file or option that cannot be used
     │   ├── ContextLengthError      prompt + answer exceed the model's context, or the memory for it
+    │   ├── HarmonyError            malformed Harmony where only well-formed is accepted
     │   └── ToolDefinitionError     a function that cannot be described as a tool
     ├── SettingsError               an environment variable or option with an impossible value
     │   └── IsaUnavailableError     OSSIA_ISA names an instruction set this CPU lacks
@@ -48,6 +49,10 @@ class InputError(OssiaError):
 
 class ContextLengthError(InputError):
     pass
+
+
+class HarmonyError(InputError):
+    """`value` is the parser's Diagnostic: what is malformed, and at which tokens."""
 
 
 class ToolDefinitionError(InputError):

@@ -176,7 +176,8 @@ class _Reading:
 
     def _take_author(self, words: list[str]) -> list[str]:
         if self.role is not None:
-            return words[1:] if words[:1] == [self.role] else words
+            self.says_role = words[:1] == [self.role]
+            return words[1:] if self.says_role else words
         if not words:
             return words
         role, _, name = words[0].partition(":")

@@ -3,11 +3,15 @@
 Whatever a model samples is data, so nothing raises here: slips are recovered from and reported. Three rules
 decide how. What was labelled analysis never becomes final; a final is never lost; every token that
 was fed belongs to exactly one span. Control tokens steer and are never text; text never steers.
+
+A message that was read without a diagnostic remembers its ids and renders again as it was sampled; a
+mended one does not, and renders in canonical form.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from ossia.errors import HarmonyError
 from ossia.harmony.events import (
     Code,
     ContentDelta,
@@ -25,13 +29,15 @@ from ossia.tokenizer.base import StreamDecoder, Tokenizer
 
 @dataclass(slots=True)
 class _Head:
-    """A header under way. `prompted`: its ``<|start|>`` and role stood in the prompt."""
+    """A header under way. `prompted`: its ``<|start|>`` and role stood in the prompt; `mended`: a
+    diagnostic was given about it."""
 
     start: int
     explicit: bool
     prompted: Role | None = None
     sections: list[tuple[Section, list[int]]] = field(default_factory=list[tuple[Section, list[int]]])
     text: list[int] = field(default_factory=list[int])
+    mended: bool = False
 
     @property
     def has_channel(self) -> bool:
@@ -49,11 +55,14 @@ class _Head:
 
 @dataclass(slots=True)
 class _Draft:
-    """A message whose body is under way."""
+    """A message whose body is under way, begun at token `body`."""
 
     start: int
+    body: int
     header: Header
     decoder: StreamDecoder
+    prompt_ids: tuple[int, ...]
+    mended: bool
     parts: list[str] = field(default_factory=list[str])
 
 
@@ -64,9 +73,11 @@ class StreamParser:
     from the first ``<|start|>``. With neither header nor body under way it waits for a message; a
     header or body under way is `_head` or `_draft`. Both at once: a header seems to have begun inside a
     body that did not end, and nothing is decided until it proves to be one.
+
+    `strict` turns the first diagnostic into a HarmonyError, after which the parser is of no more use.
     """
 
-    def __init__(self, tok: Tokenizer, *, role: Role | None = "assistant") -> None:
+    def __init__(self, tok: Tokenizer, *, role: Role | None = "assistant", strict: bool = False) -> None:
         self._tok = tok
         self._marks = tok.markers
         self._control = frozenset(tok.special_tokens.values())
@@ -78,7 +89,9 @@ class StreamParser:
             self._marks.endoftext: "return",
         }
         self._sampled = role == "assistant"
+        self._strict = strict
         self._fed = 0
+        self._unsettled: list[int] = []  # the ids that are in no span yet, the last of those fed
         self._head = _Head(0, explicit=False, prompted=role) if role else None
         self._draft: _Draft | None = None
         self._messages: list[Message] = []
@@ -99,6 +112,7 @@ class StreamParser:
         """Take one id (any integer) and return what it brought about."""
         at = self._fed
         self._fed = at + 1
+        self._unsettled.append(token_id)
         draft = self._draft
         text = token_id not in self._control and 0 <= token_id < self._size
         if text and draft is not None and self._head is None:
@@ -139,7 +153,7 @@ class StreamParser:
         elif self._head is None and self._draft is None:
             self._skip("stray-token", at, at + 1, str(token_id))
         else:
-            self._note("unexpected-token", at, at + 1, str(token_id))
+            self._note("unexpected-token", at, at + 1, str(token_id), about=self._head or self._draft)
 
     @property
     def _in_body(self) -> bool:
@@ -157,7 +171,7 @@ class StreamParser:
                 self._resolve(at, None)
                 head = None
             else:
-                self._note("repeated-channel", head.start, at + 1)
+                self._note("repeated-channel", head.start, at + 1, about=head)
         head = head or _Head(at, explicit=False)
         head.begin("channel")
         self._head = head
@@ -191,7 +205,7 @@ class StreamParser:
         if not _is_message(head, header, stop):
             self._skip("skipped-header", head.start, end, self._tok.decode(head.text))
             return True
-        self._note("missing-message", head.start, end)
+        self._note("missing-message", head.start, end, about=head)
         self._begin(head, header, end)
         self._deliver(header.rest)
         self._close(stop or "end", end)
@@ -203,24 +217,29 @@ class StreamParser:
 
     def _absorb(self, head: _Head, draft: _Draft) -> None:
         """Take what looked like a header as text of the body it stood in."""
-        self._note("unexpected-token", head.start, head.start + 1)
+        self._note("unexpected-token", head.start, head.start + 1, about=draft)
         for token_id in head.text:
             self._deliver(draft.decoder.feed(token_id))
 
     def _close_unended(self, head: _Head) -> None:
         if self._draft is not None:
-            self._note("missing-end", head.start, head.start + 1)
+            self._note("missing-end", head.start, head.start + 1, about=self._draft)
             self._close("end", head.start)
 
     def _begin(self, head: _Head, header: Header, end: int) -> None:
         if not head.explicit and head.prompted is None:
-            self._note("missing-start", head.start, end)
+            self._note("missing-start", head.start, end, about=head)
         for code, detail in header.notes:
-            self._note(code, head.start, end, detail)
-        self._draft = _Draft(head.start, header, self._tok.stream())
+            self._note(code, head.start, end, detail, about=head)
+        before = () if head.prompted is None else self._prompt_ids(head.prompted, header)
+        self._draft = _Draft(head.start, end, header, self._tok.stream(), before, head.mended)
         self._events.append(
             MessageStarted(header.role, header.name, header.channel, header.recipient, header.content_type)
         )
+
+    def _prompt_ids(self, role: Role, header: Header) -> tuple[int, ...]:
+        """What stood in the prompt: where the header says the role itself, no more than ``<|start|>``."""
+        return (self._marks.start, *(() if header.says_role else self._tok.encode(role)))
 
     def _deliver(self, text: str) -> None:
         draft = self._draft
@@ -236,38 +255,66 @@ class StreamParser:
         self._draft = None
         message = draft.header.message("".join(draft.parts))
         if message.is_call and stop in ("end", "return"):
-            self._note("call-without-marker", end - 1, end)
+            self._note("call-without-marker", end - 1, end, about=draft)
         elif stop == "call" and not message.is_call:
-            self._note("marker-without-call", end - 1, end)
+            self._note("marker-without-call", end - 1, end, about=draft)
+        ids = self._settle(end)
+        if not draft.mended:
+            body, last = draft.body - draft.start, end - draft.start - (stop != "cut")
+            header_ids = draft.prompt_ids + ids[:body]
+            message = message.with_ids(header_ids, ids[body:last], ids[last:], self._tok.name)
         self._spans.append(Span(draft.start, end, len(self._messages)))
         self._messages.append(message)
         self._events.append(MessageEnded(message, stop))
 
     def _skip(self, code: Code, start: int, end: int, detail: str) -> None:
         if end > start:
+            self._settle(end)
             self._spans.append(Span(start, end, None))
             self._note(code, start, end, detail)
 
-    def _note(self, code: Code, start: int, end: int, detail: str = "") -> None:
-        self._events.append(Diagnostic(code, start, end, detail))
+    def _settle(self, end: int) -> tuple[int, ...]:
+        """Take the ids up to token `end`, which begin where the last span ended."""
+        count = len(self._unsettled) - (self._fed - end)
+        ids = tuple(self._unsettled[:count])
+        del self._unsettled[:count]
+        return ids
+
+    def _note(
+        self, code: Code, start: int, end: int, detail: str = "", *, about: _Head | _Draft | None = None
+    ) -> None:
+        note = Diagnostic(code, start, end, detail)
+        if self._strict:
+            raise _refusal(note)
+        if about is not None:
+            about.mended = True
+        self._events.append(note)
 
 
 def parse(
-    ids: Iterable[int], tok: Tokenizer, role: Role | None = None
+    ids: Iterable[int], tok: Tokenizer, role: Role | None = None, *, strict: bool = False
 ) -> tuple[list[Message], list[Diagnostic]]:
-    """Return the messages in `ids` and what was wrong with them; never raises.
+    """Return the messages in `ids` and what was wrong with them.
 
-    `role` as for StreamParser: given when `ids` continue a prompt that ended in that role.
+    `role` as for StreamParser: given when `ids` continue a prompt that ended in that role. Never raises
+    unless `strict`: then the first slip is a HarmonyError.
     """
-    parser = StreamParser(tok, role=role)
-    notes = [event for event in _run(parser, ids) if isinstance(event, Diagnostic)]
+    parser = StreamParser(tok, role=role, strict=strict)
+    notes: list[Diagnostic] = []
+    for token_id in ids:
+        notes += [event for event in parser.feed(token_id) if isinstance(event, Diagnostic)]
+    notes += [event for event in parser.finish() if isinstance(event, Diagnostic)]
     return list(parser.messages), notes
 
 
-def _run(parser: StreamParser, ids: Iterable[int]) -> Iterator[ParseEvent]:
-    for token_id in ids:
-        yield from parser.feed(token_id)
-    yield from parser.finish()
+def _refusal(note: Diagnostic) -> HarmonyError:
+    said = f" ({note.detail})" if note.detail else ""
+    return HarmonyError(
+        f"malformed Harmony at tokens {note.start} to {note.end}: {note.code}{said}",
+        value=note,
+        limit="well-formed Harmony, as strict parsing asks for it",
+        remedy="Correct those tokens, or parse without strict=True to have them mended and reported.",
+    )
 
 
 def _is_message(head: _Head, header: Header, stop: Stop | None) -> bool:

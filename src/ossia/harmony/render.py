@@ -1,5 +1,7 @@
 """Messages to token ids, token for token as openai-harmony 0.0.8 renders them.
 
+A message that remembers the ids it was read from is rendered with them, so that a prompt continues what
+was sampled id for id; `canonical` writes it anew.
 Bodies and names are always encoded as ordinary text; control tokens are placed by id. It differs from the
 reference on purpose in what is dropped (`drop_finished_analysis`): analysis of a completed turn stays
 dropped, so that a conversation's prefix stays the prefix of its continuation.
@@ -10,40 +12,58 @@ from collections.abc import Sequence
 from ossia.errors import InputError
 from ossia.harmony.header import CONSTRAIN, check_header
 from ossia.harmony.messages import Conversation, DeveloperContent, Message, SystemContent
-from ossia.harmony.schema import render_tools
+from ossia.harmony.schema import SchemaMode, render_tools
 from ossia.tokenizer.base import Tokenizer
 
 FUNCTIONS_NOTE = "Calls to these tools must go to the commentary channel: 'functions'."
 
 
-def render_message(message: Message, tok: Tokenizer, *, valid_functions: bool = False) -> list[int]:
+def render_message(
+    message: Message,
+    tok: Tokenizer,
+    *,
+    valid_functions: bool = False,
+    schema: SchemaMode = "compat",
+    canonical: bool = False,
+    as_read: bool = False,
+) -> list[int]:
     """Return the ids of one message, from ``<|start|>`` to ``<|end|>`` or ``<|call|>``.
 
-    `valid_functions` adds to a system message where calls to functions must go. Raises InputError for a
-    header that could be misread, ToolDefinitionError for tools that cannot be described.
+    `valid_functions` adds to a system message where calls to functions must go; `schema` says how tools
+    are described. `canonical` ignores the ids the message was read from; `as_read` ends it as it ended
+    then, be it in ``<|return|>`` or not at all, instead of as it stands in history. Raises InputError for
+    a header that could be misread, ToolDefinitionError for tools that cannot be described.
     """
     marks = tok.markers
-    return [
-        marks.start,
-        *_header(message, tok),
-        marks.message,
-        *tok.encode(_body(message, valid_functions)),
-        marks.call if message.is_call else marks.end,
-    ]
+    sampled = None if canonical else message.sampled_in(tok.name)
+    end = (marks.call if message.is_call else marks.end,)
+    if sampled is not None:
+        return [*sampled.header_ids, *sampled.body_ids, *(sampled.end_ids if as_read else end)]
+    body = tok.encode(_body(message, valid_functions, schema))
+    return [marks.start, *_header(message, tok), marks.message, *body, *end]
 
 
 def render_conversation(
-    conversation: Conversation, tok: Tokenizer, *, completion: bool = False, drop_analysis: bool = True
+    conversation: Conversation,
+    tok: Tokenizer,
+    *,
+    completion: bool = False,
+    drop_analysis: bool = True,
+    schema: SchemaMode = "compat",
+    canonical: bool = False,
 ) -> list[int]:
     """Return the ids of a conversation; `completion` opens the assistant's next message.
 
-    Without `drop_analysis` the analysis of completed turns stays. Raises as `render_message`.
+    Without `drop_analysis` the analysis of completed turns stays. `schema`, `canonical` and what is raised
+    as for `render_message`.
     """
     messages = conversation.messages
-    functions = any(_declares_functions(message) for message in messages)
+    functions = declares_functions(messages)
     if drop_analysis:
         messages = drop_finished_analysis(messages)
-    ids = [i for message in messages for i in render_message(message, tok, valid_functions=functions)]
+    ids: list[int] = []
+    for message in messages:
+        ids += render_message(message, tok, valid_functions=functions, schema=schema, canonical=canonical)
     if completion:
         ids += [tok.markers.start, *tok.encode("assistant")]
     return ids
@@ -86,14 +106,14 @@ def _author(message: Message, tok: Tokenizer) -> list[int]:
     return ids if message.name is None else [*ids, *tok.encode(f":{message.name}")]
 
 
-def _body(message: Message, valid_functions: bool) -> str:
+def _body(message: Message, valid_functions: bool, schema: SchemaMode) -> str:
     match message.content:
         case str(text):
             return text
         case SystemContent() as content if message.role == "system":
-            return _system(content, valid_functions)
+            return _system(content, valid_functions, schema)
         case DeveloperContent() as content if message.role == "developer":
-            return _developer(content)
+            return _developer(content, schema)
         case content:
             raise InputError(
                 f"{type(content).__name__} cannot be the content of a {message.role} message",
@@ -103,7 +123,7 @@ def _body(message: Message, valid_functions: bool) -> str:
             )
 
 
-def _system(content: SystemContent, valid_functions: bool) -> str:
+def _system(content: SystemContent, valid_functions: bool, schema: SchemaMode) -> str:
     top: list[str] = []
     if content.identity is not None:
         top.append(content.identity)
@@ -115,22 +135,25 @@ def _system(content: SystemContent, valid_functions: bool) -> str:
     if content.effort is not None:
         sections.append(f"Reasoning: {content.effort}")
     if content.tools:
-        sections.append(render_tools(content.tools))
+        sections.append(render_tools(content.tools, schema))
     if content.channels:
         line = f"# Valid channels: {', '.join(content.channels)}. Channel must be included for every message."
         sections.append(f"{line}\n{FUNCTIONS_NOTE}" if valid_functions else line)
     return "\n\n".join(sections)
 
 
-def _developer(content: DeveloperContent) -> str:
+def _developer(content: DeveloperContent, schema: SchemaMode) -> str:
     sections = [] if content.instructions is None else ["# Instructions", content.instructions]
     if content.tools:
-        sections.append(render_tools(content.tools))
+        sections.append(render_tools(content.tools, schema))
     return "\n\n".join(sections)
 
 
-def _declares_functions(message: Message) -> bool:
-    content = message.content
-    return isinstance(content, DeveloperContent) and any(
-        ns.name == "functions" and ns.tools for ns in content.tools
+def declares_functions(messages: Sequence[Message]) -> bool:
+    """Whether a developer message declares functions, so that the system message must name them."""
+    return any(
+        ns.name == "functions" and ns.tools
+        for message in messages
+        if isinstance(message.content, DeveloperContent)
+        for ns in message.content.tools
     )
