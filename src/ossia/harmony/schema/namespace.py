@@ -10,7 +10,10 @@ from typing import Any, Literal, cast
 from ossia.errors import ToolDefinitionError
 from ossia.harmony.messages import TextInput, ToolNamespace, ToolSpec
 from ossia.harmony.schema.compat import compat_type
+from ossia.harmony.schema.full import full_type
 from ossia.harmony.schema.reading import lines
+from ossia.harmony.schema.references import TypeNames
+from ossia.harmony.schema.writing import comment_lines
 
 SchemaMode = Literal["compat", "full"]
 
@@ -24,15 +27,14 @@ def render_namespace(ns: ToolNamespace, mode: SchemaMode = "compat") -> str:
     wherever that is right. Raises ToolDefinitionError for parameters that are not JSON or are nested deeper
     than 64 levels.
     """
-    out = [f"## {ns.name}\n"]
-    comment = "// " if ns.tools else ""
-    out += [comment + line for line in lines(ns.description)]
-    if ns.tools:
-        out.append(f"namespace {ns.name} {{\n")
-        for tool in ns.tools:
-            out += _function(tool, mode)
-        out.append(f"}} // namespace {ns.name}")
-    return "\n".join(out)
+    heading = f"## {ns.name}\n"
+    if not ns.tools:
+        return "\n".join([heading, *lines(ns.description)])
+    names = TypeNames([tool.name for tool in ns.tools])
+    out = [heading, *_comment(ns.description, mode), f"namespace {ns.name} {{\n"]
+    for tool in ns.tools:
+        out += _function(tool, mode, names)
+    return "\n".join([*out, f"}} // namespace {ns.name}"])
 
 
 def render_tools(namespaces: tuple[ToolNamespace, ...], mode: SchemaMode = "compat") -> str:
@@ -51,13 +53,24 @@ def render_tools(namespaces: tuple[ToolNamespace, ...], mode: SchemaMode = "comp
     return "\n\n".join(["# Tools", *(render_namespace(ns, mode) for ns in ordered)])
 
 
-def _function(tool: ToolSpec, mode: SchemaMode) -> list[str]:
-    out = [f"// {line}" for line in lines(tool.description)]
+def _function(tool: ToolSpec, mode: SchemaMode, names: TypeNames) -> list[str]:
+    above = _comment(tool.description, mode)
     if tool.text_input is not None:
-        return [*out, *_text_comments(tool.text_input), f"type {tool.name} = (_: string) => any;\n"]
+        return [*above, *_text_comments(tool.text_input), f"type {tool.name} = (_: string) => any;\n"]
     if tool.parameters is None:
-        return [*out, f"type {tool.name} = () => any;\n"]
-    return [*out, f"type {tool.name} = (_: {compat_type(_as_json(tool))}) => any;\n"]
+        return [*above, f"type {tool.name} = () => any;\n"]
+    schema = _as_json(tool)
+    if mode == "compat":
+        return [*above, f"type {tool.name} = (_: {compat_type(schema)}) => any;\n"]
+    written, declarations = full_type(schema, tool.name, names)
+    return [*declarations, *above, f"type {tool.name} = (_: {written}) => any;\n"]
+
+
+def _comment(text: str, mode: SchemaMode) -> list[str]:
+    out = lines(text)
+    if mode == "full":  # the reference's lines end at \n only, TypeScript's at more
+        out = [piece for line in out for piece in comment_lines(line)]
+    return [f"// {line}" for line in out]
 
 
 def _text_comments(text_input: TextInput) -> list[str]:
@@ -71,7 +84,7 @@ def _text_comments(text_input: TextInput) -> list[str]:
 
 
 def _indented(text: str) -> list[str]:
-    return [f"//   {line}".rstrip() for line in text.splitlines()]
+    return [f"//   {line}" for line in comment_lines(text.rstrip("\n"))]
 
 
 def _as_json(tool: ToolSpec) -> Any:
