@@ -59,7 +59,7 @@ class _Writer:
         self._undeclared: list[tuple[str, dict[str, Any]]] = []
 
     def parameters(self) -> tuple[str, list[str]]:
-        text = closed(self._type(self._root, ""), "")
+        text = closed(self._element(self._root, ""), "")
         declarations: list[str] = []
         while self._undeclared:
             declarations.append(self._declaration(*self._undeclared.pop(0)))
@@ -80,6 +80,11 @@ class _Writer:
         if not own and not telling and "type" in plain:
             written = self._plain(plain, indent)
         return or_null(written, indent) if plain.get("nullable") is True else written
+
+    def _element(self, schema: Any, indent: str) -> TsType:
+        """The type where the reference does not look for `nullable`, and is right when that is ``any``."""
+        ts = self._type(schema, indent)
+        return ANY if ts.text == "any | null" else ts
 
     def _plain(self, schema: dict[str, Any], indent: str) -> TsType:
         """The type that `schema` has without what it refers to or combines."""
@@ -111,7 +116,7 @@ class _Writer:
         items = get(schema, "items")
         if first := list_at(schema, "prefixItems") or list_at(schema, "items"):
             return self._tuple(schema, first, indent)
-        return TsType("Array<any>") if items is ABSENT else array(self._type(items, indent), indent)
+        return TsType("Array<any>") if items is ABSENT else array(self._element(items, indent), indent)
 
     def _tuple(self, schema: dict[str, Any], first: list[Any], indent: str) -> TsType:
         """A tuple is as long as its listed items, unless the schema speaks of fewer or more."""
@@ -123,7 +128,7 @@ class _Writer:
             may_lack = type(least) is int and i >= least
             items.append(f"{operand(ts, indent)}?" if may_lack else inline(ts, indent))
         if rest is not False and schema.get("maxItems") != len(first):
-            items.append(f"...{array(self._type(rest, indent), indent).text}")
+            items.append(f"...{inline(array(self._element(rest, indent), indent), indent)}")
         return TsType(f"[{', '.join(items)}]")
 
     def _object(self, schema: dict[str, Any], indent: str) -> TsType:
@@ -193,7 +198,7 @@ class _Writer:
         return [*out, f"{indent},\n"]
 
     def _alternatives(self, key: str, schema: dict[str, Any], indent: str) -> TsType:
-        """A union that is no property's own; one alternative a line for oneOf and where there are comments."""
+        """A union that is no property's own; one alternative a line for oneOf, or to have comments."""
         variants = cast(list[Any], schema[key])
         if key == "anyOf" and not any(_has_comment(variant) for variant in variants):
             return union([self._type(_typed(variant, schema), indent) for variant in variants], indent)

@@ -13,12 +13,12 @@ from ossia.harmony.schema.writing import type_name
 # fmt: off
 _TYPESCRIPT_NAMES = (
     "any", "unknown", "never", "void", "null", "undefined", "string", "number", "bigint", "boolean", "symbol",
-    "object", "true", "false", "type", "this", "typeof", "keyof", "infer", "new", "import", "unique", "asserts",
-    "readonly", "abstract", "intrinsic", "in", "is", "Record", "Array", "Partial", "break", "case", "catch",
-    "class", "const", "continue", "debugger", "default", "delete", "do", "else", "enum", "export", "extends",
-    "finally", "for", "function", "if", "instanceof", "return", "super", "switch", "throw", "try", "var", "while",
-    "with", "implements", "interface", "let", "package", "private", "protected", "public", "static", "yield",
-    "await", "async", "undefined",
+    "object", "true", "false", "type", "this", "typeof", "keyof", "infer", "new", "import", "unique", "async",
+    "asserts", "readonly", "abstract", "intrinsic", "in", "is", "Record", "Array", "Partial", "break", "case",
+    "catch", "class", "const", "continue", "debugger", "default", "delete", "do", "else", "enum", "export",
+    "extends", "finally", "for", "function", "if", "instanceof", "return", "super", "switch", "throw", "try",
+    "var", "while", "with", "implements", "interface", "let", "package", "private", "protected", "public",
+    "static", "yield", "await",
 )
 # fmt: on
 _ANNOTATIONS = (
@@ -80,7 +80,7 @@ def meaning(pointer: str, root: Any) -> str:
 
 def wanted_name(pointer: str, tool: str) -> str:
     """What to call the type at `pointer`: its last step, or the tool's parameters for the whole schema."""
-    steps = [step for step in unquote(pointer.removeprefix("#")).split("/") if step]
+    steps = _steps(pointer)
     return type_name(steps[-1]) if steps else type_name(f"{tool}_parameters")
 
 
@@ -88,9 +88,13 @@ def _at(pointer: str, root: Any) -> Any:
     if pointer != "#" and not pointer.startswith("#/"):
         return ABSENT
     value = root
-    for step in unquote(pointer).split("/")[1:]:
-        value = _step(value, step.replace("~1", "/").replace("~0", "~"))
+    for step in _steps(pointer):
+        value = _step(value, step)
     return cast(Any, value) if isinstance(value, dict | bool) else ABSENT
+
+
+def _steps(pointer: str) -> list[str]:
+    return [unquote(s).replace("~1", "/").replace("~0", "~") for s in pointer.split("/")[1:]]
 
 
 def _step(value: Any, step: str) -> Any:

@@ -91,7 +91,9 @@ def inline(ts: TsType, indent: str) -> str:
 
 def array(items: TsType, indent: str) -> TsType:
     """An array of `items`."""
-    return TsType(f"{items.text if items.alone else operand(items, indent)}[]")
+    if items.alone:
+        return TsType(f"{items.text}[]", "block", alone=True)
+    return TsType(f"{operand(items, indent)}[]")
 
 
 def or_null(ts: TsType, indent: str) -> TsType:
