@@ -103,7 +103,7 @@ class O200kHarmony:
         return self._bpe.encode_ordinary(text)
 
     def decode(self, ids: Iterable[int]) -> str:
-        return self.decode_bytes(list(ids)).decode(errors="replace")
+        return self.decode_bytes(ids if isinstance(ids, list) else [*ids]).decode(errors="replace")
 
     def decode_bytes(self, ids: Sequence[int]) -> bytes:
         try:
