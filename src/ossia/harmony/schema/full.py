@@ -238,14 +238,15 @@ class _Writer:
 def _is_structured(schema: dict[str, Any]) -> bool:
     """Whether `schema` says more of its own than a bare type that what it combines says too."""
     combines = any(list_at(schema, key) for key in ("oneOf", "anyOf", "allOf")) or "$ref" in schema
-    return not combines or any(key in schema for key in (*_OBJECT_KEYS, *_ARRAY_KEYS, "enum", "const"))
+    says = any(key in schema for key in (*_OBJECT_KEYS, *_ARRAY_KEYS, "enum", "const"))
+    return not combines or says or bool(list_at(schema, "required"))
 
 
 def _type_of(schema: dict[str, Any]) -> str:
     """The name of the type, or what the keywords imply."""
     if isinstance(name := schema.get("type"), str):
         return name
-    if any(key in schema for key in _OBJECT_KEYS):
+    if any(key in schema for key in _OBJECT_KEYS) or list_at(schema, "required"):
         return "object"
     return "array" if any(key in schema for key in _ARRAY_KEYS) else "any"
 
