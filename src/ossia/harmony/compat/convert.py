@@ -63,11 +63,13 @@ def parts_to_ossia(message: Message, functions: bool) -> list[ossia.Message]:
     """Return one Ossia message for each content, at least one; they share the header.
 
     System content that Ossia's type cannot say (a date that is no ISO date, channels that are not
-    required) is given as the text it renders to.
+    required) is given as the text it renders to. Raises HarmonyError for structured content under the
+    wrong role.
     """
-    return [_message(message, _content(part, functions)) for part in message.content] or [
-        _message(message, "")
-    ]
+    for part in message.content:
+        _check_place(part, Role(message.author.role))
+    contents = [_content(part, functions) for part in message.content] or [""]
+    return [_message(message, content) for content in contents]
 
 
 def message_from_ossia(message: ossia.Message) -> Message:
@@ -112,6 +114,18 @@ def _message(message: Message, content: ossia.Content) -> ossia.Message:
         recipient=message.recipient,
         content_type=message.content_type,
     )
+
+
+def _check_place(content: Content, role: Role) -> None:
+    """Structured content belongs to one role, and text made of it must not stand under another."""
+    for kind, place in ((SystemContent, Role.SYSTEM), (DeveloperContent, Role.DEVELOPER)):
+        if isinstance(content, kind) and role is not place:
+            raise HarmonyError(
+                f"{kind.__name__} may only appear in {place.value} messages, found in {role.name.title()}",
+                value=role.value,
+                limit=place.value,
+                remedy="Change the message's role, or give its content as text.",
+            )
 
 
 def _content(content: Content, functions: bool) -> ossia.Content:

@@ -89,6 +89,7 @@ class StreamableParser:
 
     def __init__(self, encoding: Encoding, role: Role | None, *, strict: bool = True) -> None:
         self._tok = encoding.tokenizer
+        self._start = self._tok.markers.start
         self._strict = strict
         self._tokens: list[int] = []
         self._messages: list[Message] = []
@@ -109,10 +110,10 @@ class StreamableParser:
     def process(self, token: int) -> Self:
         """Take one id; raises HarmonyError for a malformed header if the parser is strict."""
         self._tokens.append(token)
-        if self._strict:
-            self._refuse_early(token)
         self._delta = None
-        if self._state is not StreamState.CONTENT or token == self._tok.markers.start:
+        if self._state is not StreamState.CONTENT or token == self._start:
+            if self._strict:
+                self._refuse_early(token)
             self._enter_header(token)
         for event in self._parser.feed(token):
             self._take(event)
@@ -208,20 +209,20 @@ class StreamableParser:
 
     def _enter_header(self, token: int) -> None:
         self._state = StreamState.HEADER
-        if token == self._tok.markers.start:
+        if token == self._start:
             self._header_ids = []
         else:
             self._header_ids.append(token)
 
     def _take(self, event: ParseEvent) -> None:
         match event:
-            case MessageStarted():
-                self._state, self._header, self._role = StreamState.CONTENT, event, None
-                self._deltas, self._text, self._joined = [], "", 0
             case ContentDelta():
                 self._state = StreamState.CONTENT
                 self._deltas.append(event.text)
                 self._delta = event.text if self._delta is None else self._delta + event.text
+            case MessageStarted():
+                self._state, self._header, self._role = StreamState.CONTENT, event, None
+                self._deltas, self._text, self._joined = [], "", 0
             case MessageEnded():
                 self._state, self._header, self._delta = StreamState.EXPECT_START, None, None
                 self._messages.append(message_from_ossia(event.message))
