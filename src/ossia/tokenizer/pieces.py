@@ -29,12 +29,22 @@ class Utf8Stream:
     def __init__(self, pieces: Sequence[bytes]) -> None:
         self._pieces = pieces
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._open = False  # the decoder holds the beginning of a character
 
     def feed(self, token_id: int) -> str:
         known = 0 <= token_id < len(self._pieces)
-        return self._decoder.decode(self._pieces[token_id] if known else _REPLACEMENT_BYTES)
+        piece = self._pieces[token_id] if known else _REPLACEMENT_BYTES
+        if not self._open:
+            try:
+                return str(piece, "utf-8")  # nearly always: whole characters, twice as fast
+            except UnicodeDecodeError:
+                pass
+        text = self._decoder.decode(piece)
+        self._open = self._decoder.getstate()[0] != b""
+        return text
 
     def flush(self) -> str:
+        self._open = False
         return self._decoder.decode(b"", final=True)
 
 
