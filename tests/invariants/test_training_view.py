@@ -94,36 +94,46 @@ class Writer:
             return ids + self.message("final", None, marks.return_, first=not ids)
         return ids + self.message("commentary", recipient, marks.call, first=not ids)
 
-    def cut(self, step: list[int]) -> list[int]:
-        """A step cut off inside one of its bodies, right before it or right after."""
+    def cut(self, step: list[int]) -> tuple[list[int], bool]:
+        """A step cut off inside one of its bodies, right before it or right after; whether in the last."""
         marks = self.tok.markers
-        begin = self.rng.choice([at + 1 for at, i in enumerate(step) if i == marks.message])
+        bodies = [at + 1 for at, i in enumerate(step) if i == marks.message]
+        begin = self.rng.choice(bodies)
         end = next(at for at in range(begin, len(step)) if step[at] in (marks.end, marks.call, marks.return_))
-        return step[: self.rng.randint(begin, end)]
+        return step[: self.rng.randint(begin, end)], begin == bodies[-1]
 
-    def turn(self) -> list[list[int]]:
-        calls = self.rng.choices(
-            ("functions.echo", "functions.elsewhere", "functions.none"), k=self.rng.randint(0, 3)
-        )
+    def turns(self) -> list[tuple[bool, list[list[int]]]]:
+        """What is sampled until the user is asked again, by turns: whether the user began it, its steps.
+
+        A step may be cut off; then the user says something else, or the model is asked to go on.
+        """
+        rng = self.rng
+        calls = rng.choices(("functions.echo", "functions.elsewhere", "functions.none"), k=rng.randint(0, 3))
         steps = [self.step(recipient) for recipient in [*calls, None]]
-        if self.rng.random() < 0.2:
-            at = self.rng.randrange(len(steps))
-            steps = [*steps[:at], self.cut(steps[at])]
-        return steps
+        if rng.random() < 0.7:
+            return [(True, steps)]
+        at = rng.randrange(len(steps))
+        steps[at], in_last = self.cut(steps[at])
+        if rng.random() < 0.5:
+            return [(True, steps[: at + 1])]
+        on = [self.step("functions.echo"), self.step(None)]
+        if at == len(calls) and in_last:  # a final, so what comes after it is a turn of its own
+            return [(True, steps), (False, on)]
+        return [(True, [*steps[: at + 1], *on])]
 
 
 async def answer(
-    backend: ScriptedBackend, tok: Tokenizer, talk: Conversation, kept: Rendering
+    backend: ScriptedBackend, tok: Tokenizer, talk: Conversation, kept: Rendering, prompts: int
 ) -> Conversation:
-    """Answer the user, running elsewhere what is to be run there."""
-    while True:
+    """Let the model speak until it has been asked `prompts` times; what is to be run elsewhere is run here."""
+    while len(backend.prompts) < prompts:
         events: list[Event] = [e async for e in run(backend, tok, talk, tools=[ECHO], rendering=kept)]
         finished = events[-1]
         assert isinstance(finished, Finished)
         talk = finished.conversation
-        if finished.reason != "calls":
-            return talk
-        talk = talk.append(tool_result("functions.elsewhere", "done"))
+        if finished.reason == "calls":
+            talk = talk.append(tool_result("functions.elsewhere", "done"))
+    return talk
 
 
 def expected(prompts: list[list[int]], sampled: list[list[int]]) -> tuple[list[int], list[int]]:
@@ -141,19 +151,20 @@ async def check(seed: int, tok: Tokenizer) -> tuple[int, int]:
     """One conversation; returns how many turns and steps it had."""
     rng = Random(seed)
     writer = Writer(rng, tok)
-    turns = [writer.turn() for _ in range(rng.randint(1, 4))]
-    backend = ScriptedBackend([step for turn in turns for step in turn], 100_000)
+    turns = [turn for _ in range(rng.randint(1, 4)) for turn in writer.turns()]
+    backend = ScriptedBackend([step for _, steps in turns for step in steps], 100_000)
     talk = Conversation(opening(CARD, tools=[ECHO, Elsewhere()]))
     kept = Rendering(tok, schema="full")
     recorded: list[tuple[list[int], list[int]]] = []
-    for turn in turns:
+    for asked, steps in turns:
         first = len(backend.prompts)
-        talk = await answer(backend, tok, talk.append(user(rng.choice(TEXTS))), kept)
-        assert len(backend.prompts) == first + len(turn), "not every step was asked for"
-        recorded.append(expected(backend.prompts[first:], turn))
+        talk = talk.append(user(rng.choice(TEXTS))) if asked else talk
+        talk = await answer(backend, tok, talk, kept, first + len(steps))
+        assert len(backend.prompts) == first + len(steps), "more was asked for than a turn has steps"
+        recorded.append(expected(backend.prompts[first:], steps))
     examples = training_examples(talk, tok, schema="full")
     assert [(e.input_ids, e.labels) for e in examples] == recorded
-    return len(turns), sum(map(len, turns))
+    return len(turns), sum(len(steps) for _, steps in turns)
 
 
 @pytest.mark.parametrize(("name", "seeds"), [("o200k", range(500)), ("tiny", range(500, 1000))])
