@@ -125,7 +125,7 @@ class Writer:
 async def answer(
     backend: ScriptedBackend, tok: Tokenizer, talk: Conversation, kept: Rendering, prompts: int
 ) -> Conversation:
-    """Let the model speak until it has been asked `prompts` times; what is to be run elsewhere is run here."""
+    """Let the model speak until it was asked `prompts` times; what is to be run elsewhere is run here."""
     while len(backend.prompts) < prompts:
         events: list[Event] = [e async for e in run(backend, tok, talk, tools=[ECHO], rendering=kept)]
         finished = events[-1]
