@@ -12,7 +12,7 @@ TEXT = (
 )
 MALFORMED = (
     "<|start|>user<|message|>one\ntwo<|end|>"
-    "<|start|>assistant<|channel|>finale<|message|>three\nfour <|reserved_200013|>five<|return|>"
+    "<|start|>assistant<|channel|>thoughts<|message|>three\nfour <|reserved_200013|>five<|return|>"
 )
 WEATHER: dict[str, Any] = {
     "type": "function",
@@ -42,7 +42,12 @@ RESPONSE = {
     "object": "response",
     "input": "What is 2 + 2?",
     "output": [
-        {"type": "reasoning", "id": "r", "summary": [], "content": [{"type": "reasoning_text", "text": "Easy."}]},
+        {
+            "type": "reasoning",
+            "id": "r",
+            "summary": [],
+            "content": [{"type": "reasoning_text", "text": "Easy."}],
+        },
         {
             "type": "message",
             "role": "assistant",

@@ -50,16 +50,16 @@ def test_every_token_is_shown_with_its_message_and_boundaries(
     path = write(tmp_path, "a.txt", TEXT + "\n")
     assert execute(["harmony", "show", path], app) == 0
     out = capsys.readouterr().out
-    assert out.startswith(f"{path}: Harmony text, o200k_harmony, 51 tokens, 4 messages\n")
+    assert out.startswith(f"{path}: Harmony text, o200k_harmony, 45 tokens, 4 messages\n")
     assert "── 2 assistant · analysis · 8 tokens\n<|start|>·assistant·<|channel|>·analysis·<|message|>" in out
-    assert "·?↵\n그·리고·⟨20 eb⟩·⟨b7⟩·⟨81⟩·은·?·<|end|>\n" in out
+    assert "·?↵\n그리고·⟨20 eb⟩·⟨b7⟩·⟨81⟩·은·?·<|end|>\n" in out
     assert "malformed" not in out
     assert [line.split() for line in out.splitlines()[-5:]] == [
         ["system", "1", "8"],
-        ["user", "1", "24"],
+        ["user", "1", "18"],
         ["assistant", "analysis", "1", "8"],
         ["assistant", "final", "1", "11"],
-        ["total", "4", "51"],
+        ["total", "4", "45"],
     ]
 
 
@@ -78,7 +78,7 @@ def test_what_is_malformed_is_named_with_its_tokens(app: App, tmp_path: Path, ca
     at = lines.index("malformed: 2")
     codes = {line.split()[1] for line in lines[at + 1 : at + 3]}
     assert codes == {"unknown-channel", "unexpected-token"}
-    assert any("finale" in line for line in lines[at + 1 : at + 3])
+    assert any("thoughts" in line for line in lines[at + 1 : at + 3])
 
 
 def test_an_answer_without_its_prompt_is_read_as_one(app: App, tmp_path: Path, capsys: Capture) -> None:
@@ -166,7 +166,11 @@ def test_dropped_analysis_is_counted_and_can_be_kept(app: App, tmp_path: Path, c
     assert "3 messages of analysis from finished turns are dropped" in out
     assert "Greet" not in out
     shown = show_json(path, app, capsys, "--no-drop-analysis")
-    assert [m["text"] for m in shown["messages"] if m["channel"] == "analysis"] == ["Greet.", "Call.", "Tell."]
+    assert [m["text"] for m in shown["messages"] if m["channel"] == "analysis"] == [
+        "Greet.",
+        "Call.",
+        "Tell.",
+    ]
 
 
 def test_the_mask_shows_each_training_example(

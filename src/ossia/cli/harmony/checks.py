@@ -49,9 +49,11 @@ def errors(source: Source, reading: Reading) -> Iterator[Finding]:
 def doubts(source: Source, reading: Reading, tok: Tokenizer) -> Iterator[Finding]:
     """Stale analysis, calls and results that do not meet, no final, ``<|return|>`` within, odd ids."""
     yield from _unpaired(reading)
-    last_final = max((i for i, m in enumerate(reading.messages) if m.channel == "final"), default=-1)
+    answered = [
+        i for i, m in enumerate(reading.messages[:-1]) if m.channel == "final"
+    ]  # something follows them
     for number, message in enumerate(reading.messages):
-        if message.channel == "analysis" and number < last_final:
+        if message.channel == "analysis" and answered and number < answered[-1]:
             yield Finding("stale-analysis", *reading.places[number], "")
     if reading.messages and _unfinished(reading.messages[-1]):
         yield Finding("no-final", *reading.places[-1], "")

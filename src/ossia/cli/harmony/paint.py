@@ -127,10 +127,10 @@ class Painter:
             texts.append(" " * (cells - cell_len(text) + _GAP))
             ids.append(str(token.id).ljust(cells + _GAP), Style(dim=True))
             marks.append(("▁" * cells if token.learnt else "").ljust(cells + _GAP))
-        for line in (texts, ids, marks):
+        lines = [texts, ids, marks] if any(token.learnt for token in tokens) else [texts, ids]
+        for line in lines:
             line.rstrip()
-            if line.plain:
-                yield line
+            yield line
         yield Text()
 
 

@@ -170,8 +170,10 @@ class W(Enum):
     )
     CODE_CALL_WITHOUT_MARKER = Text("a call that does not end in <|call|>", "<|call|>로 끝나지 않은 호출")
     CODE_FOREIGN_ROLE = Text("the model wrote somebody else's message", "모델이 다른 이의 메시지를 씀")
+    CODE_GARBLED_CHANNEL = Text("a channel's name inside a longer word", "더 긴 단어 속의 채널 이름")
     CODE_HEADER_WORDS = Text("words in a header that mean nothing there", "헤더에 뜻 없는 단어가 있음")
     CODE_MARKER_WITHOUT_CALL = Text("<|call|> after a message to nobody", "수신자 없는 메시지 뒤의 <|call|>")
+    CODE_MISPLACED_CHANNEL = Text("a channel's name in another's place", "다른 자리에 놓인 채널 이름")
     CODE_MISSING_CHANNEL = Text("an assistant's message without a channel", "채널 없는 어시스턴트 메시지")
     CODE_MISSING_END = Text(
         "the next message begins before this one ended", "메시지가 끝나기 전에 다음 메시지가 시작됨"
@@ -185,7 +187,11 @@ class W(Enum):
         "a tool's name where the author should be", "지은이 자리에 도구 이름이 있음"
     )
     CODE_REPEATED_CHANNEL = Text("a channel twice in one header", "한 헤더에 채널이 두 번")
+    CODE_REPEATED_CONSTRAIN = Text("<|constrain|> twice in one header", "한 헤더에 <|constrain|>이 두 번")
+    CODE_REPEATED_RECIPIENT = Text("a recipient twice in one header", "한 헤더에 수신자가 두 번")
     CODE_SKIPPED_HEADER = Text("a header that never became a message", "메시지가 되지 못한 헤더")
+    CODE_SPELLED_HEADER = Text("a header without any marker", "마커가 하나도 없는 헤더")
+    CODE_SPELLED_MARKER = Text("a marker written as text", "글자로 쓴 마커")
     CODE_STRAY_TOKEN = Text(
         "a token between messages that begins none", "메시지 사이에 있으면서 아무것도 시작하지 않는 토큰"
     )
