@@ -5,7 +5,7 @@ Names follow openai-harmony. A `Conversation` is what the agent renders and what
 
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Channel = Literal["analysis", "commentary", "final"]
@@ -13,6 +13,8 @@ Effort = Literal["low", "medium", "high"]
 
 CHANNELS: tuple[Channel, ...] = ("analysis", "commentary", "final")
 EFFORTS: tuple[Effort, ...] = ("low", "medium", "high")
+
+_NO_TOOLS = (None, "all", *get_args(Role))
 
 IDENTITY = "You are ChatGPT, a large language model trained by OpenAI."
 KNOWLEDGE_CUTOFF = "2024-06"
@@ -118,8 +120,8 @@ class Message:
 
     @property
     def is_call(self) -> bool:
-        """True when the recipient makes it a call, whatever the channel."""
-        return self.role == "assistant" and self.recipient not in (None, "all")
+        """True when the recipient makes it a call, whatever the channel: a role is no tool."""
+        return self.role == "assistant" and self.recipient not in _NO_TOOLS
 
     @property
     def fields(self) -> tuple[object, ...]:

@@ -9,7 +9,7 @@ mended one does not, and renders in canonical form.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ossia.errors import HarmonyError
 from ossia.harmony.events import (
@@ -22,8 +22,9 @@ from ossia.harmony.events import (
     Span,
     Stop,
 )
-from ossia.harmony.header import Header, Section, read_header
+from ossia.harmony.header import Header
 from ossia.harmony.messages import CHANNELS, Message, Role
+from ossia.harmony.reading import Section, read_header, stripped_messages
 from ossia.tokenizer.base import StreamDecoder, Tokenizer
 
 
@@ -72,7 +73,8 @@ class StreamParser:
     `role` is given when the prompt ended in ``<|start|>`` and that role, as for sampling; None parses
     from the first ``<|start|>``. With neither header nor body under way it waits for a message; a
     header or body under way is `_head` or `_draft`. Both at once: a header seems to have begun inside a
-    body that did not end, and nothing is decided until it proves to be one.
+    body that did not end, and nothing is decided until it proves to be one. Text that nobody labelled and
+    that ended in ``<|end|>`` is `_unlabelled`: the answer if nothing follows, else thought.
 
     `strict` turns the first diagnostic into a HarmonyError, after which the parser is of no more use.
     """
@@ -94,6 +96,7 @@ class StreamParser:
         self._unsettled: list[int] = []  # the ids that are in no span yet, the last of those fed
         self._head = _Head(0, explicit=False, prompted=role) if role else None
         self._draft: _Draft | None = None
+        self._unlabelled: tuple[_Head, Header, int] | None = None
         self._messages: list[Message] = []
         self._spans: list[Span] = []
         self._events: list[ParseEvent] = []
@@ -105,7 +108,7 @@ class StreamParser:
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        """The tokens so far, divided: each in one span, but for those of a header or body under way."""
+        """The tokens so far, divided: each in one span, but for those of a message not yet decided."""
         return tuple(self._spans)
 
     def feed(self, token_id: int) -> list[ParseEvent]:
@@ -122,6 +125,8 @@ class StreamParser:
             draft.parts.append(delta)
             return [ContentDelta(delta, draft.header.channel, draft.header.recipient)]
         self._events = []
+        if self._unlabelled is not None:
+            self._settle_unlabelled(last=token_id in self._stops)
         if text:
             self._head = self._head or _Head(at, explicit=False)
             self._head.add(token_id)
@@ -132,6 +137,8 @@ class StreamParser:
     def finish(self) -> list[ParseEvent]:
         """Return what is still owed when the tokens have run out."""
         self._events = []
+        if self._unlabelled is not None:
+            self._settle_unlabelled(last=True)
         if self._head is not None:
             self._resolve(self._fed, "cut")
         if self._draft is not None:
@@ -204,12 +211,53 @@ class StreamParser:
         self._close_unended(head)
         if not _is_message(head, header, stop):
             self._skip("skipped-header", head.start, end, self._tok.decode(head.text))
-            return True
+        elif parts := self._stripped(head, end, stop):
+            self._tell_stripped(head, parts, end, stop)
+        elif self._sampled and stop == "end" and not header.labelled:
+            self._unlabelled = (head, header, end)
+        else:
+            self._tell(head, header, end, stop)
+        return True
+
+    def _settle_unlabelled(self, *, last: bool) -> None:
+        assert self._unlabelled is not None, "only what is held can be settled"
+        head, header, end = self._unlabelled
+        self._unlabelled = None
+        self._tell(head, header if last else header.taken_as("analysis"), end, "end")
+
+    def _tell(self, head: _Head, header: Header, end: int, stop: Stop | None) -> None:
+        """Give the whole message of a header without ``<|message|>``."""
         self._note("missing-message", head.start, end, about=head)
         self._begin(head, header, end)
         self._deliver(header.rest)
         self._close(stop or "end", end)
-        return True
+
+    def _stripped(self, head: _Head, end: int, stop: Stop | None) -> list[tuple[int, str, str]]:
+        """First token, channel and body of the messages in a text without any marker; none in other text."""
+        tokens = end - head.start - (stop not in (None, "cut"))
+        if not self._sampled or head.explicit or len(head.sections) != 1 or tokens != len(head.text):
+            return []
+        parts = stripped_messages(self._tok.decode(head.text))
+        starts = _token_starts(self._tok.stream(), head.text, [at for at, _, _ in parts])
+        if len(starts) < len(parts):
+            return []
+        return [(head.start + at, channel, body) for at, (_, channel, body) in zip(starts, parts, strict=True)]
+
+    def _tell_stripped(
+        self, head: _Head, parts: list[tuple[int, str, str]], end: int, stop: Stop | None
+    ) -> None:
+        ends = [*(start for start, _, _ in parts[1:]), end]
+        for number, (start, channel, body) in enumerate(parts):
+            sections: list[tuple[Section, str]] = [("author", "assistant"), ("channel", channel)]
+            header = read_header(sections, head.prompted, sampled=True, whole=True)
+            notes = header.notes if number else (*header.notes, ("spelled-header", ""))
+            begun = _Head(start, explicit=False, prompted=None if number else head.prompted)
+            self._tell(
+                begun,
+                replace(header, rest=body, notes=notes),
+                ends[number],
+                stop if number == len(parts) - 1 else None,
+            )
 
     def _read(self, head: _Head, *, whole: bool) -> Header:
         sections: list[tuple[Section, str]] = [(name, self._tok.decode(ids)) for name, ids in head.sections]
@@ -321,9 +369,23 @@ def _is_message(head: _Head, header: Header, stop: Stop | None) -> bool:
     """Is a header without ``<|message|>`` worth keeping as a message?
 
     When the tokens ran out, half a word is no channel and no recipient: only text after a known channel
-    counts, or text of a model that writes no header at all.
+    counts, or text of a model that writes no header at all. Between messages, text without a letter or a
+    digit is filler.
     """
     known = header.channel in CHANNELS
     if stop == "cut":
         return bool(header.rest) and (known or not (head.explicit or head.has_channel))
+    if stop is None and not header.labelled:
+        return any(character.isalnum() for character in header.rest)
     return bool(header.rest) or header.recipient is not None or (stop is not None and known)
+
+
+def _token_starts(decoder: StreamDecoder, ids: list[int], offsets: list[int]) -> list[int]:
+    """The token of `ids` in which each of `offsets` into their text lies; fewer where two lie in one."""
+    starts: list[int] = []
+    told = 0
+    for number, token_id in enumerate(ids):
+        told += len(decoder.feed(token_id))
+        if len(starts) < len(offsets) and told > offsets[len(starts)]:
+            starts.append(number)
+    return starts

@@ -161,7 +161,7 @@ SLIPS: dict[str, tuple[list[Message], list[str]]] = {
     ),
     " to=functions.x<|constrain|><|constrain|>json<|channel|>commentary<|constrain|><|message|>{}<|call|>": (
         [call("{}")],
-        [],
+        ["repeated-constrain"],
     ),
     # calls in odd places: the recipient decides
     "<|channel|>analysis to=functions.x<|message|>{}<|call|>": (
@@ -216,7 +216,7 @@ SLIPS: dict[str, tuple[list[Message], list[str]]] = {
     # names that hold what a name may not
     "<|channel|>commentary to=functions.<x>|y<|message|>{}<|call|>": (
         [call("{}", None, recipient="functions.xy", **AFTER_CHANNEL)],
-        [],
+        ["header-words"],
     ),
 }
 

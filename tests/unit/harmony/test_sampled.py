@@ -3,6 +3,7 @@
 import random
 import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,7 @@ def _cut(text: str, rng: random.Random) -> list[int]:
     cuts = sorted({0, len(data), *(rng.randrange(len(data)) for _ in range(rng.randrange(6)))})
     tokens = {O200K.decode_bytes([i]): i for i in range(256)}
     ids: list[int] = []
-    for a, b in zip(cuts, cuts[1:], strict=False):
+    for a, b in pairwise(cuts):
         piece = data[a:b]
         try:
             ids += O200K.encode(piece.decode())
