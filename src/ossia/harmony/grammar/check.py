@@ -17,6 +17,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.protocols import Validator
 
 from ossia.harmony.grammar.schemas import normalized
+from ossia.harmony.grammar.vocabulary import byte_vocabulary
 
 
 def json_problem(text: str, schema: dict[str, Any] | None, *, is_object: bool) -> str | None:
@@ -36,7 +37,7 @@ def text_problem(text: str, grammar: dict[str, Any] | None) -> str | None:
     """What is wrong with `text` under a text tool's grammar (None: any text), None if nothing is."""
     if grammar is None:
         return None
-    matcher = llguidance.LLMatcher(_bytes(), json.dumps({"grammars": [grammar]}), log_level=0)
+    matcher = llguidance.LLMatcher(byte_vocabulary(), json.dumps({"grammars": [grammar]}), log_level=0)
     data = list(text.encode(errors="replace"))
     taken = matcher.try_consume_tokens(data)
     if taken < len(data):
@@ -72,12 +73,12 @@ def _multiple_of(_: Validator, step: float, value: object, __: object) -> Iterat
 
 
 def _pattern(_: Validator, pattern: str, value: object, __: object) -> Iterator[ValidationError]:
-    r"""As in JSON Schema (ECMA 262), where \d and \w are ASCII; what Python cannot read is not checked."""
+    r"""With \d, \s and \w of ASCII or of Unicode, as it fits; what Python cannot read is not checked."""
     if not isinstance(value, str):
         return
     try:
-        found = re.search(llguidance.regex_to_lark(pattern, "dw"), value)
-    except (re.error, ValueError):
+        found = re.search(pattern, value, re.ASCII) or re.search(pattern, value)
+    except (re.error, RecursionError):
         return
     if found is None:
         yield ValidationError(f"{value!r} does not match {pattern!r}")
@@ -85,8 +86,3 @@ def _pattern(_: Validator, pattern: str, value: object, __: object) -> Iterator[
 
 def _reject_constant(name: str) -> object:
     raise ValueError(f"{name} is not JSON")
-
-
-@lru_cache(maxsize=1)
-def _bytes() -> llguidance.LLTokenizer:
-    return llguidance.LLTokenizer("byte")

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NoReturn, cast
 
@@ -16,6 +17,7 @@ import llguidance
 
 from ossia.errors import InputError
 from ossia.harmony.grammar.schemas import Schema, has_finite_value, normalized, subschemas
+from ossia.harmony.grammar.vocabulary import byte_vocabulary
 from ossia.harmony.messages import TextInput
 
 # As models write JSON: a space, or a line end and indentation; bounded, so that none can stall there.
@@ -33,9 +35,11 @@ _SAYS_NOTHING: dict[str, tuple[object, ...]] = {
     "propertyNames": (True, {}),
     "not": (False,),
 }
-_STRUCTURE = {"properties", "$defs", "definitions", "type", "$schema", "$id", "x-guidance"}
-# In Rust's classes [, &&, -- and ~~ have a meaning that JSON Schema's regexes do not give them.
-_RUST_CLASS = re.compile(r"\[(?:\\.|[^\]\\])*?(?:(?<!\\)(?<!^)\[|&&|--|~~)")
+_STRUCTURE = {"properties", "$defs", "definitions", "$schema", "$id", "x-guidance"}
+_NUMBERS = ("const", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+_EXACT = 2**53  # llguidance computes in doubles
+_MOST_REMAINDERS = 1000  # llguidance makes a state for each
+_LONGEST_FORCED = 10_000  # bytes without a choice
 _UNSATISFIABLE = "Unsatisfiable schema"
 
 
@@ -91,7 +95,8 @@ def text_body(text_input: TextInput, what: str) -> Body:
         body = Body({"lark_grammar": text_input.lark})
     else:
         return Body(None)
-    if error := grammar_error(body.grammar or {}):
+    grammar = body.grammar or {}
+    if error := grammar_error(grammar) or _dead_end(grammar):
         given = text_input.regex if text_input.regex is not None else text_input.lark
         _refuse(
             what, f"cannot be used: {error}", given, "Correct it (Rust's regex syntax, llguidance's Lark)."
@@ -109,6 +114,16 @@ def grammar_error(grammar: dict[str, Any]) -> str:
     text = json.dumps({"grammars": [grammar]})
     failed, messages = llguidance.LLMatcher.validate_grammar_with_warnings(text)
     return messages[0].splitlines()[0] if failed else ""
+
+
+def _dead_end(grammar: dict[str, Any]) -> str:
+    """Why no text at all satisfies a grammar, "" if one might."""
+    matcher = llguidance.LLMatcher(byte_vocabulary(), json.dumps({"grammars": [grammar]}), log_level=0)
+    if len(matcher.compute_ff_bytes()) > _LONGEST_FORCED:
+        return "it leaves no way to end"
+    if not any(matcher.compute_bitmask()) or matcher.is_error():
+        return "nothing matches it"
+    return ""
 
 
 @lru_cache(maxsize=256)
@@ -131,10 +146,31 @@ def _without_unknown(schema: Schema) -> tuple[Schema, list[Gap]]:
         gaps += [Gap(k, path) for k, value in unknown.items() if value not in _SAYS_NOTHING.get(k, ())]
         if _repeats_names(node):  # a name may come twice, and then there are fewer than counted
             gaps.append(Gap("minProperties", path))
-        if isinstance(node.get("pattern"), str) and _RUST_CLASS.search(node["pattern"]):
-            del node["pattern"]
-            gaps.append(Gap("pattern", path))
+        inexact = [k for k in _NUMBERS if k in node and not _is_exact(node[k])]
+        if (
+            isinstance(node.get("multipleOf"), int | float)
+            and _remainders(node["multipleOf"]) > _MOST_REMAINDERS
+        ):
+            inexact = list(dict.fromkeys((*inexact, "multipleOf")))
+        gaps += [Gap(k, path) for k in inexact]
+        for keyword in inexact:
+            del node[keyword]
     return schema, gaps
+
+
+def _remainders(step: float) -> int:
+    """How many remainders a multiple of `step` has to be told from, digit by digit."""
+    _, digits, exponent = Decimal(repr(step)).normalize().as_tuple()
+    return int("".join(map(str, digits))) * 10 ** max(int(exponent), 0)
+
+
+def _is_exact(value: object) -> bool:
+    """Are all numbers in `value` the same as doubles?"""
+    if isinstance(value, dict):
+        return all(map(_is_exact, cast(Schema, value).values()))
+    if isinstance(value, list):
+        return all(map(_is_exact, cast(list[object], value)))
+    return not isinstance(value, int) or abs(value) <= _EXACT
 
 
 def _repeats_names(node: Schema) -> bool:
@@ -158,17 +194,25 @@ def _relaxed(schema: Schema, what: str, is_object: bool) -> tuple[Schema, list[G
 
 def _smaller_problem(schema: Schema, error: str) -> tuple[Schema, list[Gap]] | None:
     """The schema without the keyword that `error` is about, wherever it disturbs; None if none is found."""
+
+    def helps(keyword: str, paths: Iterable[str]) -> bool:
+        return not _same_kind(grammar_error({"json_schema": _without(schema, keyword, paths)}), error)
+
     for keyword in _suspects(schema, error):
-        paths = [path for path, node in subschemas(schema) if keyword in node]
-        if grammar_error({"json_schema": _without(schema, keyword, paths)}) == error:
+        guilty = [path for path, node in subschemas(schema) if keyword in node]
+        if not helps(keyword, guilty):
             continue
-        guilty = list(paths)
-        for path in paths:  # put back those that do no harm
+        for path in list(guilty):  # put back those that do no harm
             fewer = [p for p in guilty if p != path]
-            if fewer and grammar_error({"json_schema": _without(schema, keyword, fewer)}) != error:
+            if fewer and helps(keyword, fewer):
                 guilty = fewer
         return _without(schema, keyword, guilty), [Gap(keyword, path) for path in guilty]
     return None
+
+
+def _same_kind(one: str, other: str) -> bool:
+    """Do two errors complain of the same, if not with the same words?"""
+    return one == other or (bool(one) and one.partition(":")[0] == other.partition(":")[0])
 
 
 def _suspects(schema: Schema, error: str) -> list[str]:

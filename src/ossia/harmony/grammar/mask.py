@@ -216,7 +216,7 @@ class FrameMask:
 
     def _fail(self, why: str) -> None:
         """Give up the grammar: everything is allowed from now on, the reasoning limit still holds."""
-        self.failure = self.failure or why
+        self.failure = self.failure or why.partition("\n")[0]
         self._matcher_of = None
         for message in self._messages:
             message.matcher, message.lead = None, ()

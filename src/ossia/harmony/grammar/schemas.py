@@ -4,6 +4,7 @@ Knows nothing of grammars. Paths are JSON pointers ("#/properties/city").
 """
 
 import copy
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ _ONE = ("additionalProperties", "additionalItems", "items", "contains", "propert
 _ONE_TOO = ("else", "unevaluatedItems", "unevaluatedProperties")
 _MANY = ("allOf", "anyOf", "oneOf", "prefixItems", "items")
 _NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+_PATTERN_PART = re.compile(r"\\.|\[\^?|.", re.DOTALL)
 _OLD_DRAFTS = ("draft-03", "draft-04", "draft-06", "draft-07", "2019-09")
 
 
@@ -38,7 +40,8 @@ def normalized(schema: Mapping[str, Any]) -> Schema:
     """A copy in which what other dialects say differently is said as in draft 2020-12.
 
     ``nullable: true`` (OpenAPI) is a type or a member more; tuples as lists of `items` and boolean exclusive
-    bounds are read as meant, unless `$schema` names the draft that has them.
+    bounds are read as meant, unless `$schema` names the draft that has them. Patterns mean the same in
+    Python and in Rust.
     """
     root = copy.deepcopy(dict(schema))
     old = any(draft in str(root.get("$schema", "")) for draft in _OLD_DRAFTS)
@@ -47,7 +50,26 @@ def normalized(schema: Mapping[str, Any]) -> Schema:
             _admit_null(node)
         if not old:
             _modernize(node)
+        if isinstance(node.get("pattern"), str):
+            node["pattern"] = portable_pattern(node["pattern"])
     return root
+
+
+def portable_pattern(pattern: str) -> str:
+    """`pattern` with what Rust takes for set operations escaped: ``[``, ``&``, ``~``, ``--`` in a class."""
+    out: list[str] = []
+    inside, first = False, False  # of a class; at its first member
+    for part in _PATTERN_PART.findall(pattern):
+        doubled = part == "-" and out[-1:] == ["-"]
+        if inside and (part in ("[", "&", "~") or doubled or (part == "-" and first)):
+            out.append("\\" + part)
+        else:
+            out.append(part)
+        if inside:
+            inside, first = part != "]" or first, False
+        elif part[0] == "[":
+            inside, first = True, True
+    return "".join(out)
 
 
 def _admit_null(node: Schema) -> None:

@@ -1,5 +1,7 @@
 """A tokenizer of ours as llguidance wants it: the bytes of every id, and which ids are control tokens."""
 
+from functools import cache
+
 import llguidance
 
 from ossia.tokenizer.base import Tokenizer
@@ -28,3 +30,9 @@ def build_vocabulary(tok: Tokenizer) -> llguidance.LLTokenizer:
     Takes 0.7 s for 201,088 tokens, and llguidance holds the GIL all that time.
     """
     return llguidance.LLTokenizer(_Pieces(tok))  # pyright: ignore[reportArgumentType]
+
+
+@cache
+def byte_vocabulary() -> llguidance.LLTokenizer:
+    """A vocabulary of the 256 bytes, for reading a text under a grammar without any model's tokenizer."""
+    return llguidance.LLTokenizer("byte")
