@@ -12,19 +12,20 @@ PAGE = GOLDEN.parents[1] / "docs" / "harmony-repairs.md"
 INTRODUCTION = """\
 # What the Harmony parser mends
 
-gpt-oss models do not always write the Harmony they were taught: with a strict parser about 4% of gpt-oss-20b's
-turns fail at temperature 1.0 (ggml-org/llama.cpp#27720). Ossia's parser never fails. It takes any sequence of
-token ids, puts every token into exactly one span, and reports each repair as a `Diagnostic`: a code, the
-tokens, and what was assumed.
+gpt-oss models do not always write the Harmony they were taught: with a strict parser about 4% of the
+turns of gpt-oss-20b fail at temperature 1.0 (ggml-org/llama.cpp#27720). Ossia's parser never fails. It takes
+any sequence of token ids, puts every token into exactly one span, and reports each repair as a `Diagnostic`:
+a code, the tokens, and what was assumed.
 
 Five rules decide every reading:
 
 1. What was labelled analysis never becomes the answer.
 2. What was labelled final is never lost.
 3. The recipient decides what is a call, not the channel and not how the message ends; a role is no tool.
-4. Control tokens steer and are never text. Text steers nowhere but in a header, where it can mean nothing else.
-5. Text that nobody labelled is the answer if nothing follows it, and thought if it ended in `<|end|>` and more
-   follows.
+4. Control tokens steer and are never text. Text steers nowhere but in a header, where it can mean nothing
+   else.
+5. Text that nobody labelled is the answer if nothing follows it, and thought if it ended in `<|end|>` and
+   more follows.
 
 ```python
 from ossia.harmony import parse
@@ -57,7 +58,7 @@ MEANINGS = {
     "garbled-channel": "A channel's name inside a longer word; read as that channel.",
     "header-words": "Words in a header that mean nothing there, or parts of them; left out.",
     "marker-without-call": "`<|call|>` after a message to nobody.",
-    "misplaced-channel": "A channel's name where the author or the content type should be; read as the channel.",
+    "misplaced-channel": "A channel's name in place of the author or the content type; read as the channel.",
     "missing-channel": "An assistant message without a channel.",
     "missing-end": "The next message began before this one ended.",
     "missing-message": "A header without `<|message|>`; what followed it is the body.",

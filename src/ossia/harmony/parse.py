@@ -241,7 +241,8 @@ class StreamParser:
         starts = _token_starts(self._tok.stream(), head.text, [at for at, _, _ in parts])
         if len(starts) < len(parts):
             return []
-        return [(head.start + at, channel, body) for at, (_, channel, body) in zip(starts, parts, strict=True)]
+        told = zip(starts, parts, strict=True)
+        return [(head.start + at, channel, body) for at, (_, channel, body) in told]
 
     def _tell_stripped(
         self, head: _Head, parts: list[tuple[int, str, str]], end: int, stop: Stop | None

@@ -205,7 +205,7 @@ class _Reading:
         return words
 
     def _place_spare(self) -> None:
-        """A spare word is a recipient if it names a tool, a channel if there is none, else the content type."""
+        """A spare word is a recipient if it names a tool, a channel if none is named, or the type."""
         for word in self.spare:
             if self.recipient is None and _TOOL.fullmatch(word):
                 self._name_recipient(word)
