@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ossia.errors import InputError
+from ossia.errors import HarmonyError, InputError
 from ossia.harmony.formats.chat import conversation_from_chat
 from ossia.harmony.formats.fields import as_list, as_object, effort_of, text_of, wrong
 from ossia.harmony.formats.text import ids_from_text
@@ -92,7 +92,11 @@ def _conversation(row: Mapping[str, Any], tok: Tokenizer) -> Conversation:
     if text is None:
         limit = ("messages", "text")
         raise wrong("the row", "neither messages nor text", list(fields), limit, "Rename the column.")
-    messages, _ = parse(ids_from_text(text.removesuffix("\n"), tok), tok, None, strict=True)
+    try:
+        messages, _ = parse(ids_from_text(text.removesuffix("\n"), tok), tok, None, strict=True)
+    except HarmonyError as error:
+        remedy = "Correct the text: `ossia harmony lint` shows all that is wrong with it."
+        raise wrong("text", error.message, error.value, error.limit, remedy) from error
     return Conversation(tuple(messages))
 
 
