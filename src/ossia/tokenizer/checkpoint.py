@@ -167,7 +167,7 @@ def _pieces(bpe: tokenizers.Tokenizer, spec: dict[str, Any]) -> list[bytes]:
         raise _unusable("its tokens are not byte-level")
     vocabulary: dict[str, int] = bpe.get_vocab(with_added_tokens=True)
     verbatim = {token["content"] for token in _added(spec)}
-    byte_of = _byte_of_character()
+    byte_of = byte_of_character()
     pieces = [b""] * (max(vocabulary.values()) + 1)
     for token, index in vocabulary.items():
         if token in verbatim:
@@ -180,7 +180,7 @@ def _pieces(bpe: tokenizers.Tokenizer, spec: dict[str, Any]) -> list[bytes]:
     return pieces
 
 
-def _byte_of_character() -> dict[str, int]:
+def byte_of_character() -> dict[str, int]:
     """GPT-2's alphabet: printable Latin-1 stands for itself, the other bytes for U+0100 onwards."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [b for b in range(256) if b not in printable]
@@ -192,7 +192,7 @@ def _is_o200k_harmony(spec: dict[str, Any]) -> bool:
     vocabulary = cast(dict[str, int], spec["model"].get("vocab", {}))
     if ids.get("<|start|>") != 200_006 or ids.get("<|call|>") != 200_012 or len(vocabulary) < TOKENS:
         return False
-    packaged, byte_of = load_o200k_harmony(), _byte_of_character()
+    packaged, byte_of = load_o200k_harmony(), byte_of_character()
     texts = {i: t for t, i in vocabulary.items() if i < TOKENS}
     return len(texts) == TOKENS and all(
         packaged.decode_bytes([i]) == bytes([byte_of.get(c, 0) for c in t]) for i, t in texts.items()

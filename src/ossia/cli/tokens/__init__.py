@@ -1,0 +1,1 @@
+"""``ossia tokens``: how vocabularies cut a text."""
