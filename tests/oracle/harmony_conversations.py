@@ -9,6 +9,7 @@ import json
 import random
 import re
 import runpy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ ODD_TEXTS = [
 ]
 SURROGATE = "half \ud83d of a pair"
 CHANNELS = ["analysis", "commentary", "final"]
+ROLES = ["system", "developer", "user", "assistant", "tool"]
 RECIPIENTS = ["functions.get_it", "functions.a-b", "browser.open", "python", "lookup", "assistant"]
 CONTENT_TYPES = ["<|constrain|>json", "<|constrain|>", "json", "code", None]
 FORBIDDEN = re.compile(r"[\s<>|=\x00-\x1f\x7f]|^$")  # what may not stand in a word of a header
@@ -187,7 +189,7 @@ class Maker:
 
     def anything(self) -> Any:
         rng = self.rng
-        role = rng.choice(["system", "developer", "user", "assistant", "tool"])
+        role = rng.choice(ROLES)
         names = ["bob", "x.y", *[None] * 8] if role != "tool" else [*RECIPIENTS * 3, None]
         if rng.random() < 0.05:
             names = ["Bob Smith", "user", ""]
@@ -195,7 +197,9 @@ class Maker:
             role,
             rng.choice(names),
             channel=rng.choice([*CHANNELS, "other", None, None] if rng.random() < 0.95 else ["two words"]),
-            recipient=rng.choice([*RECIPIENTS, "all", "all", None, None] if rng.random() < 0.98 else ["a=b"]),
+            recipient=rng.choice(
+                [*RECIPIENTS, "user", "all", "all", None, None] if rng.random() < 0.98 else ["a=b"]
+            ),
             content_type=rng.choice([*CONTENT_TYPES, None] if rng.random() < 0.98 else ["a b"]),
         )
 
@@ -238,23 +242,40 @@ def refused_by_both(message: Any) -> bool:
 
 def rewritten(message: Any, reasons: set[str]) -> Any:
     """The message as openai-harmony must be told to render it, where it has a listed bug."""
+    blamed = set(_blamed(message))
+    if not blamed:
+        return message
+    reasons |= blamed
     changed = copy.deepcopy(message)
-    if changed.author.role == "assistant" and changed.recipient == "all":
-        reasons.add("to all")
+    if "to all" in blamed:
         changed.recipient = None
+    if "to a role" in blamed:  # what a tool of that name says ends in <|end|>
+        name = message.author.name
+        changed.author = reference.Author.new(
+            reference.Role.TOOL, f"assistant:{name}" if name else "assistant"
+        )
     for part in changed.content:
-        if "\ud83d" in (getattr(part, "text", None) or getattr(part, "instructions", None) or ""):
-            reasons.add("surrogate")
-            field = "text" if hasattr(part, "text") else "instructions"
-            setattr(part, field, getattr(part, field).replace("\ud83d", "\ufffd"))
-        tools = getattr(part, "tools", None) or {}
-        if any(key != ns.name for key, ns in tools.items()):
-            reasons.add("namespace key")
+        for field in ("text", "instructions"):
+            if isinstance(text := getattr(part, field, None), str):
+                setattr(part, field, text.replace("\ud83d", "\ufffd"))
+        if tools := getattr(part, "tools", None):
             part.tools = {ns.name: ns for ns in tools.values()}
     return changed
 
 
-def same_as_theirs(conversation: Any, drop: bool) -> tuple[Any, set[str]]:
+def _blamed(message: Any) -> Iterator[str]:
+    if message.author.role == "assistant" and message.recipient == "all":
+        yield "to all"
+    elif message.author.role == "assistant" and message.recipient in ROLES:
+        yield "to a role"
+    for part in message.content:
+        if any("\ud83d" in (getattr(part, field, None) or "") for field in ("text", "instructions")):
+            yield "surrogate"
+        if any(key != ns.name for key, ns in (getattr(part, "tools", None) or {}).items()):
+            yield "namespace key"
+
+
+def same_as_theirs(conversation: Any, drop: bool, training: bool) -> tuple[Any, set[str]]:
     """What openai-harmony must be given, without its own dropping, and which listed bugs are to blame."""
     messages, reasons = conversation.messages, set[str]()
     kept = kept_by_ossia(messages) if drop else list(range(len(messages)))
@@ -265,6 +286,9 @@ def same_as_theirs(conversation: Any, drop: bool) -> tuple[Any, set[str]]:
     elif any(refused_by_ossia(messages[i]) for i in kept):
         reasons.add("header word")
     told = [rewritten(messages[i], reasons) for i in kept]
+    reasons |= {"surrogate"} & {reason for message in messages for reason in _blamed(message)}  # dropped too
+    if training and told and messages[-1].channel == "final" and messages[-1].author.role == "assistant":
+        told[-1].author = messages[-1].author  # it ends in <|return|> there and here
     return reference.Conversation.from_messages(told), reasons
 
 

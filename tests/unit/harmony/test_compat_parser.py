@@ -164,6 +164,14 @@ SLIPS = {
         "<|channel|>analysis I  must\nrefuse<|end|>",
         [("analysis", None, None, "I  must\nrefuse")],
     ),
+    "no <|message|>, and more to come": (
+        "I must refuse<|end|><|start|>assistant<|channel|>final<|message|>Sorry.<|return|>",
+        [("analysis", None, None, "I must refuse"), ("final", None, None, "Sorry.")],  # there: no channel
+    ),
+    "two recipients": (
+        " to=functions.x<|channel|>commentary to=functions.x<|message|>{}<|call|>",
+        [("commentary", "functions.x", None, "{}")],
+    ),
     "words in the header": (
         "<|channel|>commentary to=functions.x json extra words<|message|>{}<|call|>",
         [("commentary", "functions.x", "json", "{}")],
@@ -191,6 +199,12 @@ def test_slips_raise_when_strict_and_are_recovered_otherwise(slip: str) -> None:
         read(text, strict=True)
     assert "strict=False" in str(caught.value)
     assert read(text) == expected
+
+
+def test_unlabelled_text_waits_for_what_comes_next() -> None:
+    parser = fed("I must refuse<|end|>", strict=False)
+    assert (parser.state, parser.messages) == (StreamState.EXPECT_START, [])
+    assert len(parser.process_eos().messages) == 1
 
 
 def test_no_role_is_a_slip_when_strict() -> None:

@@ -23,6 +23,8 @@ _REFUSED = {
     "missing-message": "unexpected tokens remaining in message header",
     "missing-role": "message header did not contain a role",
     "missing-start": "unexpected token while expecting the start token",
+    "repeated-constrain": "unexpected tokens remaining in message header",
+    "repeated-recipient": "unexpected tokens remaining in message header",
     "skipped-header": "unexpected tokens remaining in message header",
     "stray-token": "unexpected token while expecting the start token",
     "unknown-role": "Unknown role",
@@ -90,6 +92,7 @@ class StreamableParser:
     def __init__(self, encoding: Encoding, role: Role | None, *, strict: bool = True) -> None:
         self._tok = encoding.tokenizer
         self._start = self._tok.markers.start
+        self._stops = (self._tok.markers.end, self._tok.markers.return_, self._tok.markers.call)
         self._strict = strict
         self._tokens: list[int] = []
         self._messages: list[Message] = []
@@ -115,8 +118,11 @@ class StreamableParser:
             if self._strict:
                 self._refuse_early(token)
             self._enter_header(token)
-        for event in self._parser.feed(token):
+        events = self._parser.feed(token)
+        for event in events:
             self._take(event)
+        if not events and token in self._stops and not self._strict:
+            self._state = StreamState.EXPECT_START  # text that nobody labelled: the next token decides
         return self
 
     def process_eos(self) -> Self:
