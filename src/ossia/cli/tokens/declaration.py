@@ -10,6 +10,7 @@ Standard library only, so that the packaged file can be made by path:
 
 import gzip
 import json
+import re
 import sys
 import unicodedata
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ _UNSPACED = (
     "mya",
     "tha",
 )  # written without a space between words
+_BETWEEN_WORDS = re.compile(r"[\s\N{ETHIOPIC WORDSPACE}]+")
 _NAMES = {
     "eng": "English", "deu_1996": "German", "nld": "Dutch", "swe": "Swedish", "dan": "Danish",
     "isl": "Icelandic", "fra": "French", "spa": "Spanish", "por_BR": "Portuguese", "ita": "Italian",
@@ -38,7 +40,8 @@ _NAMES = {
     "kaz": "Kazakh", "heb": "Hebrew", "arb": "Arabic", "pes_1": "Persian", "urd": "Urdu", "hin": "Hindi",
     "ben": "Bengali", "mar": "Marathi", "guj": "Gujarati", "pan": "Punjabi", "tam": "Tamil", "tel": "Telugu",
     "kan": "Kannada", "mal_chillus": "Malayalam", "sin": "Sinhala", "tha": "Thai", "lao": "Lao",
-    "khm": "Khmer", "mya": "Burmese", "vie": "Vietnamese", "ind": "Indonesian", "tgl": "Tagalog", "jpn": "Japanese", "kor": "Korean", "cmn_hans": "Chinese (simplified)", "cmn_hant": "Chinese (traditional)",
+    "khm": "Khmer", "mya": "Burmese", "vie": "Vietnamese", "ind": "Indonesian", "tgl": "Tagalog",
+    "jpn": "Japanese", "kor": "Korean", "cmn_hans": "Chinese (simplified)", "cmn_hant": "Chinese (traditional)",
     "swh": "Swahili", "amh": "Amharic", "yor": "Yoruba", "zul": "Zulu", "som": "Somali",
 }  # fmt: skip
 
@@ -53,7 +56,7 @@ class Translation:
 
     @property
     def words(self) -> int | None:
-        return None if self.code in _UNSPACED else len(self.text.split())
+        return None if self.code in _UNSPACED else len(_BETWEEN_WORDS.split(self.text.strip()))
 
 
 def read_declaration(file: Path = PACKAGED) -> list[Translation]:

@@ -23,7 +23,7 @@ def open_vocabularies(names: str, app: App, *, fetch: bool) -> list[Cutter]:
     (unless `fetch`), CheckpointError for a file that cannot be read.
     """
     wanted = dict.fromkeys(name.strip() for name in names.split(","))
-    return [_open(name, app, fetch=fetch) for name in wanted if name]
+    return [_open(name, app, fetch=fetch) for name in wanted]
 
 
 def _open(name: str, app: App, *, fetch: bool) -> Cutter:
@@ -33,6 +33,8 @@ def _open(name: str, app: App, *, fetch: bool) -> Cutter:
         return HarmonyCutter(load_o200k_harmony(), name=name, size=_O200K_BASE_SIZE)
     if name in PUBLISHED:
         return RankedCutter(name, obtain(name, app, fetch=fetch))
+    if not name:
+        raise _unknown(name, app, [])
     path = Path(name).expanduser()
     if path.suffix == ".json" or path.is_dir():
         file = path / "tokenizer.json" if path.is_dir() else path
@@ -44,13 +46,7 @@ def _of_model(name: str, app: App) -> Cutter:
     models = find_models(app.settings)
     named = [model for model in models if canonical(name) == model.name]
     if not named:
-        have = [*KNOWN, *dict.fromkeys(model.name for model in models)]
-        raise InputError(
-            app.say(W.NO_VOCABULARY, name=name),
-            value=name,
-            limit=have,
-            remedy=app.say(W.KNOWN, known=", ".join(KNOWN)),
-        )
+        raise _unknown(name, app, [model.name for model in models])
     files = [model.path / "tokenizer.json" for model in named if model.format == "safetensors"]
     file = next((file for file in files if file.is_file()), None)
     if file is not None:
@@ -58,6 +54,15 @@ def _of_model(name: str, app: App) -> Cutter:
     if "gpt-oss" in name:
         return HarmonyCutter(load_o200k_harmony(), name=name)
     raise ModelNotFoundError(app.say(W.NO_TOKENIZER, name=name), value=name, remedy=app.say(W.GIVE_TOKENIZER))
+
+
+def _unknown(name: str, app: App, models: list[str]) -> InputError:
+    return InputError(
+        app.say(W.NO_VOCABULARY, name=repr(name)),
+        value=name,
+        limit=[*KNOWN, *dict.fromkeys(models)],
+        remedy=app.say(W.KNOWN, known=", ".join(KNOWN)),
+    )
 
 
 def _existing(file: Path, app: App) -> Path:

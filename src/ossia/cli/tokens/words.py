@@ -11,9 +11,9 @@ class W(Enum):
 
     HELP_TOKENS = Text(
         "Show how vocabularies cut a text into tokens, side by side.\n\n"
-        "TEXT is taken as it is; - reads standard input. A piece that is not whole characters is shown as its "
-        "bytes, ⟨e2 9c⟩; ␣ is a space, ␣×8 are eight, ↵ is a line end. Names of control tokens in TEXT are "
-        "text.\n\n"
+        "TEXT is taken as it is; - reads standard input. A piece that is not whole characters is shown as "
+        "its bytes, ⟨e2 9c⟩; ␣ is a space, ␣×8 are eight, ↵ is a line end. Names of control tokens in TEXT "
+        "are text.\n\n"
         "Vocabularies are o200k_harmony and o200k_base (in the package), cl100k_base, p50k_base, r50k_base "
         "and gpt2 (fetched once with --fetch), a model on this computer, or the path of a tokenizer.json.\n\n"
         "With --languages: the Universal Declaration of Human Rights in many languages, and how many tokens "
