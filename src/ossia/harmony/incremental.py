@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from operator import ne
+from operator import is_not, ne
 
 from ossia.harmony.messages import Conversation, Message, SystemContent
 from ossia.harmony.render import declares_functions, drop_finished_analysis, render_message
@@ -58,6 +58,8 @@ class Rendering:
         self._schema: SchemaMode = schema
         self._canonical = canonical
         self._opening = array("i", [tok.markers.start, *tok.encode("assistant")])
+        self._messages: Sequence[Message] = ()
+        self._functions = False
         self._pieces: list[_Piece] = []  # of every message, in the conversation's order
         self._shown: list[_Piece] = []  # of those that are not dropped
         self._ids = array("i")
@@ -69,7 +71,8 @@ class Rendering:
         opens the assistant's next message. Raises what `render_message` raises, and then nothing was updated.
         """
         messages = conversation.messages
-        pieces = self._render(messages)
+        functions = declares_functions(messages)
+        pieces = self._render(messages, functions)
         shown = list(_undropped(messages, pieces)) if self._drop else pieces
         same = _common(self._shown, shown)
         known = sum(len(piece.ids) for piece in shown[:same])
@@ -78,14 +81,15 @@ class Rendering:
             ids.extend(piece.ids)
         if completion:
             ids.extend(self._opening)
-        kept = known + _common(self._ids[known:], ids[known:])
+        kept = known + _agreement(self._ids[known:], ids[known:])
+        self._messages, self._functions = messages, functions
         self._pieces, self._shown, self._ids = pieces, shown, ids
         return RenderedPrompt(memoryview(ids).toreadonly(), kept)
 
-    def _render(self, messages: Sequence[Message]) -> list[_Piece]:
-        functions = declares_functions(messages)
-        pieces: list[_Piece] = []
-        for old, message in zip_longest(self._pieces[: len(messages)], messages):
+    def _render(self, messages: Sequence[Message], functions: bool) -> list[_Piece]:
+        same = _common(self._messages, messages) if functions is self._functions else 0
+        pieces = self._pieces[:same]
+        for old, message in zip_longest(self._pieces[same : len(messages)], messages[same:]):
             told = functions and isinstance(message.content, SystemContent)
             if old is not None and old.functions is told and _alike(old.message, message):
                 pieces.append(old)
@@ -125,7 +129,15 @@ def _undropped(messages: Sequence[Message], pieces: Sequence[_Piece]) -> Iterato
 
 
 def _common(old: Sequence[object], new: Sequence[object]) -> int:
-    """How many elements at the beginning of two sequences are the same."""
+    """How many objects at the beginning of two sequences are the same ones."""
+    for at, differ in enumerate(map(is_not, old, new)):
+        if differ:
+            return at
+    return min(len(old), len(new))
+
+
+def _agreement(old: "array[int]", new: "array[int]") -> int:
+    """How many ids at the beginning of two arrays are equal."""
     for at, differ in enumerate(map(ne, old, new)):
         if differ:
             return at
