@@ -92,10 +92,11 @@ class StreamParser:
         }
         self._sampled = role == "assistant"
         self._strict = strict
-        self._fed = 0
-        self._unsettled: list[int] = []  # the ids that are in no span yet, the last of those fed
+        self._settled = 0  # tokens that are in a span
+        self._unsettled: list[int] = []  # the ids after those
         self._head = _Head(0, explicit=False, prompted=role) if role else None
         self._draft: _Draft | None = None
+        self._body: _Draft | None = None  # the draft, unless a header seems to be under way in it
         self._unlabelled: tuple[_Head, Header, int] | None = None
         self._messages: list[Message] = []
         self._spans: list[Span] = []
@@ -113,17 +114,16 @@ class StreamParser:
 
     def feed(self, token_id: int) -> list[ParseEvent]:
         """Take one id (any integer) and return what it brought about."""
-        at = self._fed
-        self._fed = at + 1
+        body = self._body
         self._unsettled.append(token_id)
-        draft = self._draft
         text = token_id not in self._control and 0 <= token_id < self._size
-        if text and draft is not None and self._head is None:
-            delta = draft.decoder.feed(token_id)
+        if text and body is not None:
+            delta = body.decoder.feed(token_id)
             if not delta:
                 return []
-            draft.parts.append(delta)
-            return [ContentDelta(delta, draft.header.channel, draft.header.recipient)]
+            body.parts.append(delta)
+            return [ContentDelta(delta, body.header.channel, body.header.recipient)]
+        at = self._fed - 1
         self._events = []
         if self._unlabelled is not None:
             self._settle_unlabelled(last=token_id in self._stops)
@@ -132,7 +132,41 @@ class StreamParser:
             self._head.add(token_id)
         else:
             self._take_control(token_id, at)
+        self._body = self._draft if self._head is None else None
         return self._events
+
+    def feed_all(self, ids: Iterable[int]) -> list[ParseEvent]:
+        """Take many ids at once: as feeding them one by one, but with one delta where they bring several."""
+        fed = list(ids)
+        events: list[ParseEvent] = []
+        at = 0
+        while at < len(fed):
+            end = at if self._body is None else self._text_end(fed, at)
+            if end == at:
+                events += self.feed(fed[at])
+                at += 1
+            else:
+                events += self._feed_text(fed[at:end])
+                at = end
+        return events
+
+    def _text_end(self, ids: list[int], at: int) -> int:
+        """The first place from `at` on with anything but text."""
+        control, size = self._control, self._size
+        for end in range(at, len(ids)):
+            if ids[end] in control or not 0 <= ids[end] < size:
+                return end
+        return len(ids)
+
+    def _feed_text(self, ids: list[int]) -> list[ParseEvent]:
+        body = self._body
+        assert body is not None, "a run of text belongs to a body"
+        self._unsettled += ids
+        delta = "".join(map(body.decoder.feed, ids))
+        if not delta:
+            return []
+        body.parts.append(delta)
+        return [ContentDelta(delta, body.header.channel, body.header.recipient)]
 
     def finish(self) -> list[ParseEvent]:
         """Return what is still owed when the tokens have run out."""
@@ -143,16 +177,21 @@ class StreamParser:
             self._resolve(self._fed, "cut")
         if self._draft is not None:
             self._close("cut", self._fed)
+        self._body = None
         return self._events
+
+    @property
+    def _fed(self) -> int:
+        return self._settled + len(self._unsettled)
 
     def _take_control(self, token_id: int, at: int) -> None:
         if token_id == self._marks.start:
             self._take_start(at)
         elif token_id == self._marks.channel:
             self._take_channel(at)
-        elif token_id == self._marks.message and not self._in_body:
+        elif token_id == self._marks.message and self._body is None:
             self._take_message(at)
-        elif token_id == self._marks.constrain and not self._in_body:
+        elif token_id == self._marks.constrain and self._body is None:
             self._head = self._head or _Head(at, explicit=False)
             self._head.begin("constrain")
         elif token_id in self._stops:
@@ -161,10 +200,6 @@ class StreamParser:
             self._skip("stray-token", at, at + 1, str(token_id))
         else:
             self._note("unexpected-token", at, at + 1, str(token_id), about=self._head or self._draft)
-
-    @property
-    def _in_body(self) -> bool:
-        return self._draft is not None and self._head is None
 
     def _take_start(self, at: int) -> None:
         if self._head is not None:
@@ -324,9 +359,10 @@ class StreamParser:
 
     def _settle(self, end: int) -> tuple[int, ...]:
         """Take the ids up to token `end`, which begin where the last span ended."""
-        count = len(self._unsettled) - (self._fed - end)
+        count = end - self._settled
         ids = tuple(self._unsettled[:count])
         del self._unsettled[:count]
+        self._settled = end
         return ids
 
     def _note(
@@ -349,11 +385,8 @@ def parse(
     unless `strict`: then the first slip is a HarmonyError.
     """
     parser = StreamParser(tok, role=role, strict=strict)
-    notes: list[Diagnostic] = []
-    for token_id in ids:
-        notes += [event for event in parser.feed(token_id) if isinstance(event, Diagnostic)]
-    notes += [event for event in parser.finish() if isinstance(event, Diagnostic)]
-    return list(parser.messages), notes
+    events = parser.feed_all(ids) + parser.finish()
+    return list(parser.messages), [event for event in events if isinstance(event, Diagnostic)]
 
 
 def _refusal(note: Diagnostic) -> HarmonyError:
