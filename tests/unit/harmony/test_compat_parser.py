@@ -201,6 +201,12 @@ def test_slips_raise_when_strict_and_are_recovered_otherwise(slip: str) -> None:
     assert read(text) == expected
 
 
+def test_nothing_at_all_is_a_slip_only_when_strict_and_prompted() -> None:
+    assert read("", strict=False) == read("", None, strict=True) == []
+    with pytest.raises(HarmonyError, match="Unexpected EOS"):
+        read("", strict=True)
+
+
 def test_unlabelled_text_waits_for_what_comes_next() -> None:
     parser = fed("I must refuse<|end|>", strict=False)
     assert (parser.state, parser.messages) == (StreamState.EXPECT_START, [])

@@ -15,10 +15,11 @@ from pydantic import BaseModel
 
 from ossia.harmony import messages as ossia
 from ossia.harmony.compat.content import Role
-from ossia.harmony.compat.convert import declares_functions, parts_to_ossia
+from ossia.harmony.compat.convert import declares_functions, message_from_ossia, parts_to_ossia
 from ossia.harmony.compat.errors import HarmonyError, UnknownEncodingError, as_harmony_error
 from ossia.harmony.compat.messages import Conversation, Message
 from ossia.harmony.compat.parser import StreamableParser
+from ossia.harmony.parse import parse
 from ossia.harmony.render import drop_finished_analysis, render_message
 from ossia.tokenizer import O200kHarmony, load_o200k_harmony
 
@@ -146,10 +147,13 @@ class HarmonyEncoding:
 
         `strict` raises HarmonyError for malformed headers; otherwise nothing is malformed enough to raise.
         """
-        parser = StreamableParser(self, role, strict=strict)
-        for token in tokens:
-            parser.process(token)
-        return parser.process_eos().messages
+        messages, notes = parse(tokens, self._tok, None if role is None else Role(role).value)
+        if strict and (notes or not tokens):  # token by token, to raise for what openai-harmony refuses
+            parser = StreamableParser(self, role)
+            for token in tokens:
+                parser.process(token)
+            return parser.process_eos().messages
+        return [message_from_ossia(message) for message in messages]
 
     def decode_utf8(self, tokens: Sequence[int]) -> str:
         """Return the text of `tokens`; raises HarmonyError for unknown ids and for invalid UTF-8."""
