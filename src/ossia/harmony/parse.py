@@ -1,8 +1,9 @@
 """Token ids to messages, while they are sampled: total, streaming, and by token id alone.
 
-Whatever a model samples is data, so nothing raises here: slips are recovered from and reported. Three rules
-decide how. What was labelled analysis never becomes final; a final is never lost; every token that
-was fed belongs to exactly one span. Control tokens steer and are never text; text never steers.
+Whatever a model samples is data, so nothing raises here but what was asked to (`strict`): slips are recovered
+from and reported. Three rules decide how. What was labelled analysis never becomes final; a final is never
+lost; every token that was fed belongs to exactly one span. Control tokens steer and are never text; text
+steers nowhere but in a header.
 
 A message that was read without a diagnostic remembers its ids and renders again as it was sampled; a
 mended one does not, and renders in canonical form.
@@ -24,34 +25,9 @@ from ossia.harmony.events import (
 )
 from ossia.harmony.header import Header
 from ossia.harmony.messages import CHANNELS, Message, Role
-from ossia.harmony.reading import Section, read_header, stripped_messages
+from ossia.harmony.reading import Section, read_header
+from ossia.harmony.recover import Head, is_message, stripped_parts
 from ossia.tokenizer.base import StreamDecoder, Tokenizer
-
-
-@dataclass(slots=True)
-class _Head:
-    """A header under way. `prompted`: its ``<|start|>`` and role stood in the prompt; `mended`: a
-    diagnostic was given about it."""
-
-    start: int
-    explicit: bool
-    prompted: Role | None = None
-    sections: list[tuple[Section, list[int]]] = field(default_factory=list[tuple[Section, list[int]]])
-    text: list[int] = field(default_factory=list[int])
-    mended: bool = False
-
-    @property
-    def has_channel(self) -> bool:
-        return any(section == "channel" for section, _ in self.sections)
-
-    def begin(self, section: Section) -> None:
-        self.sections.append((section, []))
-
-    def add(self, token_id: int) -> None:
-        if not self.sections:
-            self.begin("author")
-        self.sections[-1][1].append(token_id)
-        self.text.append(token_id)
 
 
 @dataclass(slots=True)
@@ -94,10 +70,10 @@ class StreamParser:
         self._strict = strict
         self._settled = 0  # tokens that are in a span
         self._unsettled: list[int] = []  # the ids after those
-        self._head = _Head(0, explicit=False, prompted=role) if role else None
+        self._head = Head(0, explicit=False, prompted=role) if role else None
         self._draft: _Draft | None = None
         self._body: _Draft | None = None  # the draft, unless a header seems to be under way in it
-        self._unlabelled: tuple[_Head, Header, int] | None = None
+        self._unlabelled: tuple[Head, Header, int] | None = None
         self._messages: list[Message] = []
         self._spans: list[Span] = []
         self._events: list[ParseEvent] = []
@@ -128,7 +104,7 @@ class StreamParser:
         if self._unlabelled is not None:
             self._settle_unlabelled(last=token_id in self._stops)
         if text:
-            self._head = self._head or _Head(at, explicit=False)
+            self._head = self._head or Head(at, explicit=False)
             self._head.add(token_id)
         else:
             self._take_control(token_id, at)
@@ -192,7 +168,7 @@ class StreamParser:
         elif token_id == self._marks.message and self._body is None:
             self._take_message(at)
         elif token_id == self._marks.constrain and self._body is None:
-            self._head = self._head or _Head(at, explicit=False)
+            self._head = self._head or Head(at, explicit=False)
             self._head.begin("constrain")
         elif token_id in self._stops:
             self._take_stop(self._stops[token_id], at)
@@ -204,7 +180,7 @@ class StreamParser:
     def _take_start(self, at: int) -> None:
         if self._head is not None:
             self._resolve(at, None)
-        self._head = _Head(at, explicit=True)
+        self._head = Head(at, explicit=True)
 
     def _take_channel(self, at: int) -> None:
         head = self._head
@@ -214,12 +190,12 @@ class StreamParser:
                 head = None
             else:
                 self._note("repeated-channel", head.start, at + 1, about=head)
-        head = head or _Head(at, explicit=False)
+        head = head or Head(at, explicit=False)
         head.begin("channel")
         self._head = head
 
     def _take_message(self, at: int) -> None:
-        head = self._head or _Head(at, explicit=False)
+        head = self._head or Head(at, explicit=False)
         self._head = None
         self._close_unended(head)
         self._begin(head, self._read(head, whole=True), at + 1)
@@ -244,9 +220,9 @@ class StreamParser:
             self._absorb(head, self._draft)
             return False
         self._close_unended(head)
-        if not _is_message(head, header, stop):
+        if not is_message(head, header, stop):
             self._skip("skipped-header", head.start, end, self._tok.decode(head.text))
-        elif parts := self._stripped(head, end, stop):
+        elif self._sampled and (parts := stripped_parts(head, self._tok, end, stop)):
             self._tell_stripped(head, parts, end, stop)
         elif self._sampled and stop == "end" and not header.labelled:
             self._unlabelled = (head, header, end)
@@ -260,34 +236,22 @@ class StreamParser:
         self._unlabelled = None
         self._tell(head, header if last else header.taken_as("analysis"), end, "end")
 
-    def _tell(self, head: _Head, header: Header, end: int, stop: Stop | None) -> None:
+    def _tell(self, head: Head, header: Header, end: int, stop: Stop | None) -> None:
         """Give the whole message of a header without ``<|message|>``."""
         self._note("missing-message", head.start, end, about=head)
         self._begin(head, header, end)
         self._deliver(header.rest)
         self._close(stop or "end", end)
 
-    def _stripped(self, head: _Head, end: int, stop: Stop | None) -> list[tuple[int, str, str]]:
-        """First token, channel and body of the messages in a text without any marker; none in other text."""
-        tokens = end - head.start - (stop not in (None, "cut"))
-        if not self._sampled or head.explicit or len(head.sections) != 1 or tokens != len(head.text):
-            return []
-        parts = stripped_messages(self._tok.decode(head.text))
-        starts = _token_starts(self._tok.stream(), head.text, [at for at, _, _ in parts])
-        if len(starts) < len(parts):
-            return []
-        told = zip(starts, parts, strict=True)
-        return [(head.start + at, channel, body) for at, (_, channel, body) in told]
-
     def _tell_stripped(
-        self, head: _Head, parts: list[tuple[int, str, str]], end: int, stop: Stop | None
+        self, head: Head, parts: list[tuple[int, str, str]], end: int, stop: Stop | None
     ) -> None:
         ends = [*(start for start, _, _ in parts[1:]), end]
         for number, (start, channel, body) in enumerate(parts):
             sections: list[tuple[Section, str]] = [("author", "assistant"), ("channel", channel)]
             header = read_header(sections, head.prompted, sampled=True, whole=True)
             notes = header.notes if number else (*header.notes, ("spelled-header", ""))
-            begun = _Head(start, explicit=False, prompted=None if number else head.prompted)
+            begun = Head(start, explicit=False, prompted=None if number else head.prompted)
             self._tell(
                 begun,
                 replace(header, rest=body, notes=notes),
@@ -295,22 +259,22 @@ class StreamParser:
                 stop if number == len(parts) - 1 else None,
             )
 
-    def _read(self, head: _Head, *, whole: bool) -> Header:
+    def _read(self, head: Head, *, whole: bool) -> Header:
         sections: list[tuple[Section, str]] = [(name, self._tok.decode(ids)) for name, ids in head.sections]
         return read_header(sections, head.prompted, sampled=self._sampled, whole=whole)
 
-    def _absorb(self, head: _Head, draft: _Draft) -> None:
+    def _absorb(self, head: Head, draft: _Draft) -> None:
         """Take what looked like a header as text of the body it stood in."""
         self._note("unexpected-token", head.start, head.start + 1, about=draft)
         for token_id in head.text:
             self._deliver(draft.decoder.feed(token_id))
 
-    def _close_unended(self, head: _Head) -> None:
+    def _close_unended(self, head: Head) -> None:
         if self._draft is not None:
             self._note("missing-end", head.start, head.start + 1, about=self._draft)
             self._close("end", head.start)
 
-    def _begin(self, head: _Head, header: Header, end: int) -> None:
+    def _begin(self, head: Head, header: Header, end: int) -> None:
         if not head.explicit and head.prompted is None:
             self._note("missing-start", head.start, end, about=head)
         for code, detail in header.notes:
@@ -366,7 +330,7 @@ class StreamParser:
         return ids
 
     def _note(
-        self, code: Code, start: int, end: int, detail: str = "", *, about: _Head | _Draft | None = None
+        self, code: Code, start: int, end: int, detail: str = "", *, about: Head | _Draft | None = None
     ) -> None:
         note = Diagnostic(code, start, end, detail)
         if self._strict:
@@ -397,29 +361,3 @@ def _refusal(note: Diagnostic) -> HarmonyError:
         limit="well-formed Harmony, as strict parsing asks for it",
         remedy="Correct those tokens, or parse without strict=True to have them mended and reported.",
     )
-
-
-def _is_message(head: _Head, header: Header, stop: Stop | None) -> bool:
-    """Is a header without ``<|message|>`` worth keeping as a message?
-
-    When the tokens ran out, half a word is no channel and no recipient: only text after a known channel
-    counts, or text of a model that writes no header at all. Between messages, text without a letter or a
-    digit is filler.
-    """
-    known = header.channel in CHANNELS
-    if stop == "cut":
-        return bool(header.rest) and (known or not (head.explicit or head.has_channel))
-    if stop is None and not header.labelled:
-        return any(character.isalnum() for character in header.rest)
-    return bool(header.rest) or header.recipient is not None or (stop is not None and known)
-
-
-def _token_starts(decoder: StreamDecoder, ids: list[int], offsets: list[int]) -> list[int]:
-    """The token of `ids` in which each of `offsets` into their text lies; fewer where two lie in one."""
-    starts: list[int] = []
-    told = 0
-    for number, token_id in enumerate(ids):
-        told += len(decoder.feed(token_id))
-        if len(starts) < len(offsets) and told > offsets[len(starts)]:
-            starts.append(number)
-    return starts
