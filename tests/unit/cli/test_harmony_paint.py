@@ -79,13 +79,13 @@ def test_a_terminal_without_colour_gets_signs() -> None:
     assert not with_colour(Console(file=io.StringIO()))
 
 
-def test_what_is_learnt_is_bold_and_the_rest_dim(tok: Tokenizer) -> None:
+def test_what_is_learnt_is_bold_and_underlined(tok: Tokenizer) -> None:
     ids = ids_from_text(TEXT, tok)
     labels = [-100] * (len(ids) - 3) + ids[-3:]
     reading = read_tokens(ids, tok, labels)
     painter = Painter(reading, colour=True)
     assert [bool(painter.style(t).bold) for t in reading.tokens] == [label != -100 for label in labels]
-    assert [bool(painter.style(t).dim) for t in reading.tokens] == [label == -100 for label in labels]
+    assert [bool(painter.style(t).underline) for t in reading.tokens] == [label != -100 for label in labels]
     flat = "".join(line.plain for line in Painter(reading, colour=False).flow(reading.tokens))
     assert flat.endswith("·⟦4·.·<|return|>⟧")
 

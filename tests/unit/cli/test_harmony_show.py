@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,10 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ossia.agent.card import opening
 from ossia.agent.saved import SavedChat, chat_to_dict
 from ossia.cli.answer.opening import Wishes, new_chat
 from ossia.cli.app import App
+from ossia.cli.harmony.paint import Painter
+from ossia.cli.harmony.reading import read_tokens
+from ossia.cli.harmony.source import open_vocabulary
 from ossia.cli.main import execute
 from ossia.harmony.formats.chat import conversation_from_chat
 from ossia.harmony.formats.responses import conversation_from_response
@@ -20,7 +27,10 @@ from ossia.harmony.formats.text import ids_from_text
 from ossia.harmony.messages import Message, user
 from ossia.harmony.render import render_conversation
 from ossia.harmony.training import training_examples
-from ossia.tokenizer import Tokenizer
+from ossia.hub.load import card_of
+from ossia.hub.sources import locate
+from ossia.model.config import load_config
+from ossia.tokenizer import Tokenizer, load_o200k_harmony
 
 from ..hub.tiny import write_checkpoint  # noqa: TID252  (a test is no package to be imported by name)
 from .conftest import SUBTRACTION, Scripted
@@ -157,6 +167,30 @@ def test_tools_of_which_only_the_name_was_saved_are_named(app: App, tmp_path: Pa
     out = capsys.readouterr().out
     assert "not declared, as only their names were saved: launch\n" in out
     assert "calculator" in out
+
+
+def test_a_saved_conversation_is_opened_as_the_hub_opens_it(app: App, tiny_model: Path) -> None:
+    pocket = write_checkpoint(app.settings.data_dir / "models" / "pocket")
+    for path in (tiny_model, pocket):
+        app.extra["model"] = str(path) if path is tiny_model else "pocket"
+        vocabulary = open_vocabulary(app)
+        found = locate(app.extra["model"], app.settings)
+        card = card_of(found, load_config(path), 4096)
+        assert opening(vocabulary.card) == opening(card)
+
+
+def test_the_model_a_conversation_was_held_with_is_named(app: App, tmp_path: Path, capsys: Capture) -> None:
+    for model, told in (("pocket", True), ("openai/gpt-oss-20b", False)):
+        saved = SavedChat(model, "low", None, (), (user("hi"),))
+        execute(["harmony", "show", write(tmp_path, "saved.json", chat_to_dict(saved))], app)
+        assert (f"held with {model}" in capsys.readouterr().out) is told
+
+
+def test_showing_brings_no_numbers_and_no_engine() -> None:
+    code = "import sys, ossia.cli.harmony.show, ossia.cli.harmony.diff\nprint(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = ("numpy", "llguidance", "jsonschema", "huggingface_hub", "ossia.engine", "ossia.kernels")
+    assert not [name for name in run.stdout.split() if name.startswith(heavy)]
 
 
 def test_dropped_analysis_is_counted_and_can_be_kept(app: App, tmp_path: Path, capsys: Capture) -> None:
@@ -320,3 +354,28 @@ def test_the_schema_mode_reaches_the_rendering(app: App, tmp_path: Path, capsys:
     compat, full = (ids_in(show_json(path, app, capsys, "--schema", mode)) for mode in ("compat", "full"))
     assert compat != full
     assert compat == ids_in(show_json(path, app, capsys))
+
+
+SCRAPS = st.one_of(
+    st.sampled_from(
+        [200006, 200005, 200008, 200007, 200003, 200012, 200002, 173781, 17196, 35644, 1428, 316, 28]
+    ),
+    st.integers(-2, 201_100),
+)
+
+
+@given(st.lists(SCRAPS, max_size=60), st.booleans())
+def test_any_ids_are_read_and_painted_whole(ids: list[int], colour: bool) -> None:
+    labels = [i if at % 3 else -100 for at, i in enumerate(ids)]
+    reading = read_tokens(ids, load_o200k_harmony(), labels)
+    assert reading.ids == ids
+    assert [token.index for token in reading.tokens] == list(range(len(ids)))
+    painter = Painter(reading, colour)
+    under = [line.plain for line in painter.grid(reading.tokens, 60)]
+    assert (
+        sum(len(line.split()) for line in under if set(line) <= set("-0123456789 ")) >= len(ids) > 0
+        or not ids
+    )
+    assert "".join(line.plain for line in painter.flow(reading.tokens)).count("<|start|>") == ids.count(
+        200006
+    )

@@ -68,7 +68,7 @@ class Painter:
     malformed: frozenset[int] = frozenset()  # tokens that a diagnostic names
 
     def style(self, token: Token) -> Style:
-        """A control token in reverse; with a loss mask what is learnt bold and underlined, the rest dim."""
+        """A control token in reverse; with a loss mask what is learnt bold and underlined."""
         message = None if token.message is None else self.reading.messages[token.message]
         kind = "outside" if token.part == "outside" or token.index in self.malformed else kind_of(message)
         return Style(
@@ -76,7 +76,6 @@ class Painter:
             reverse=token.part == "control" or None,
             bold=token.learnt or None,
             underline=token.learnt or None,
-            dim=token.learnt is False or None,
         )
 
     def flow(self, tokens: Sequence[Token]) -> Iterator[Text]:
@@ -110,11 +109,11 @@ class Painter:
             needed = self._cells(token) + _GAP
             if row and used + needed > width:
                 yield from self._row(row)
+                yield Text()
                 row, used = [], 0
             row.append(token)
             used += needed
-        if row:
-            yield from self._row(row)
+        yield from self._row(row)
 
     def _cells(self, token: Token) -> int:
         return max(cell_len(shown(token)), len(str(token.id)), 1)
@@ -131,7 +130,6 @@ class Painter:
         for line in lines:
             line.rstrip()
             yield line
-        yield Text()
 
 
 def aligned(rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()) -> Iterator[Text]:

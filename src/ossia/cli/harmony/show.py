@@ -85,7 +85,7 @@ class _Page:
         self._app = app
 
     def lines(self, readings: Sequence[Reading], mask: bool) -> Iterator[Text]:
-        yield self._headline(readings)
+        yield self._headline(readings, mask)
         if not mask:
             yield from self._notes(readings[0])
         for number, reading in enumerate(readings):
@@ -95,14 +95,15 @@ class _Page:
             before = readings[number - 1] if number else None
             yield from self._reading(reading, _repeated(reading, before) if before else 0)
 
-    def _headline(self, readings: Sequence[Reading]) -> Text:
+    def _headline(self, readings: Sequence[Reading], mask: bool) -> Text:
         said = self._app.say(
-            W.HEADLINE,
+            W.HEADLINE_MASK if mask else W.HEADLINE,
             name=self._source.name,
             kind=self._app.say(KINDS[self._source.kind]),
             vocabulary=self._vocabulary.tok.name,
-            tokens=len(readings[-1].tokens),
-            messages=len(readings[-1].messages),
+            tokens=len(readings[0].tokens),
+            messages=len(readings[0].messages),
+            examples=len(readings),
         )
         return Text(visible(said), _HEADING)
 
@@ -112,6 +113,9 @@ class _Page:
             yield Text(self._app.say(W.PROMPTED), _QUIET)
         if conversation is not None and (gone := len(conversation.messages) - len(reading.messages)) > 0:
             yield Text(self._app.say(W.DROPPED, count=gone), _QUIET)
+        model = self._source.saved_with
+        if model and "gpt-oss" not in model and not self._vocabulary.asked_for:
+            yield Text(visible(self._app.say(W.SAVED_WITH, model=model)), _QUIET)
         if lost := self._source.lost_tools:
             yield Text(visible(self._app.say(W.LOST_TOOLS, names=", ".join(lost))), _QUIET)
 

@@ -16,7 +16,6 @@ import click
 
 from ossia.agent.card import ModelCard, opening
 from ossia.agent.saved import FORMAT, SavedChat, chat_from_dict
-from ossia.cli.answer.opening import TOOLBOX
 from ossia.cli.app import App, model_option, option
 from ossia.cli.harmony.words import W
 from ossia.cli.messages import M
@@ -26,10 +25,10 @@ from ossia.harmony.messages import Conversation
 from ossia.harmony.parse import parse
 from ossia.harmony.render import render_conversation
 from ossia.harmony.schema import SchemaMode
-from ossia.hub.load import card_of
+from ossia.hub.names import POCKET
 from ossia.hub.sources import locate, require_loadable
-from ossia.model.config import load_config
 from ossia.tokenizer import Tokenizer, load_checkpoint_tokenizer, load_o200k_harmony
+from ossia.tools.calculator import calculator
 
 Kind = Literal["text", "ids", "chat", "responses", "saved"]
 KINDS: Mapping[Kind, W] = {
@@ -40,6 +39,7 @@ KINDS: Mapping[Kind, W] = {
     "saved": W.KIND_SAVED,
 }
 STDIN = "-"
+_TOOLS = {"calculator": calculator}  # what the chat can offer a model, by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ class Source:
     """One input. Exactly one of `ids` and `conversation` is there; `text` is a file of Harmony text.
 
     `lost_tools`: those of a saved conversation that cannot be declared, as only their names were saved.
+    `saved_with`: the model a saved conversation was held with.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Source:
     conversation: Conversation | None = None
     text: str | None = None
     lost_tools: tuple[str, ...] = ()
+    saved_with: str = ""
 
     def messages(self, tok: Tokenizer) -> Conversation:
         """The conversation, read from the ids where the source is ids."""
@@ -90,10 +92,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """A tokenizer, and the model that a saved conversation would be opened with."""
+    """A tokenizer, and the model that a saved conversation would be opened with; `asked_for` by the user."""
 
     tok: Tokenizer
     card: ModelCard
+    asked_for: bool = False
     clock: Callable[[], date] = field(default=date.today, repr=False)
 
 
@@ -104,10 +107,20 @@ def open_vocabulary(app: App) -> Vocabulary:
         return Vocabulary(load_o200k_harmony(), ModelCard("gpt-oss"))
     found = locate(name, app.settings)
     require_loadable(found)
-    config = load_config(found.path)
     brings_its_own = (found.path / "tokenizer.json").exists()
     tok = load_checkpoint_tokenizer(found.path) if brings_its_own else load_o200k_harmony()
-    return Vocabulary(tok, card_of(found, config, config.max_position_embeddings))
+    return Vocabulary(tok, card_for(found.name, tok), asked_for=True)
+
+
+def card_for(name: str, tok: Tokenizer) -> ModelCard:
+    """What a model of that name is told it is.
+
+    As `hub.load.card_of` has it from a checkpoint; that module would bring the whole engine with it.
+    """
+    if tok is load_o200k_harmony():
+        return ModelCard(name)
+    identity = "You are Ossia's pocket model, a small language model." if name == POCKET else None
+    return ModelCard(name, identity=identity, knowledge_cutoff=None)
 
 
 def role_before(ids: tuple[int, ...], tok: Tokenizer) -> Literal["assistant"] | None:
@@ -202,9 +215,10 @@ def _json_object(text: str) -> dict[str, Any] | None:
 
 def _resumed(name: str, saved: SavedChat, vocabulary: Vocabulary) -> Source:
     """The conversation as a chat that loads it would render it, today."""
-    tools = [make() for tool, make in TOOLBOX.items() if tool in saved.tools]
+    tools = [make() for tool, make in _TOOLS.items() if tool in saved.tools]
     begun = opening(
         vocabulary.card, effort=saved.effort, today=vocabulary.clock(), system=saved.system, tools=tools
     )
-    lost = tuple(tool for tool in saved.tools if tool not in TOOLBOX)
-    return Source(name, "saved", conversation=Conversation((*begun, *saved.messages)), lost_tools=lost)
+    lost = tuple(tool for tool in saved.tools if tool not in _TOOLS)
+    conversation = Conversation((*begun, *saved.messages))
+    return Source(name, "saved", conversation=conversation, lost_tools=lost, saved_with=saved.model)

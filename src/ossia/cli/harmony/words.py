@@ -114,6 +114,10 @@ class W(Enum):
         "{name}: {kind}, {vocabulary}, {tokens:,} tokens, {messages:,} messages",
         "{name}: {kind}, {vocabulary}, 토큰 {tokens:,}개, 메시지 {messages:,}개",
     )
+    HEADLINE_MASK = Text(
+        "{name}: {kind}, {vocabulary}, {examples:,} training examples",
+        "{name}: {kind}, {vocabulary}, 학습 예시 {examples:,}개",
+    )
     PROMPTED = Text(
         "begins without <|start|>: read as what follows <|start|>assistant",
         "<|start|> 없이 시작하므로 <|start|>assistant 다음에 이어지는 것으로 읽었습니다",
@@ -121,6 +125,10 @@ class W(Enum):
     DROPPED = Text(
         "{count} messages of analysis from finished turns are dropped; --no-drop-analysis keeps them",
         "끝난 차례의 analysis 메시지 {count}개는 뺐습니다. --no-drop-analysis로 남길 수 있습니다",
+    )
+    SAVED_WITH = Text(
+        "shown as gpt-oss would be sent it; it was held with {model}, whose own ids -m shows",
+        "gpt-oss에 보낼 모습입니다. 대화한 모델은 {model}이며, -m으로 그 모델의 토큰을 볼 수 있습니다",
     )
     LOST_TOOLS = Text(
         "not declared, as only their names were saved: {names}", "이름만 저장되어 선언하지 못한 도구: {names}"
