@@ -12,6 +12,8 @@ from ossia.harmony.messages import Conversation, Message
 
 FinishReason = Literal[
     "stop",  # the model finished
+    "empty",  # it finished without an answer, or with an empty one
+    "repetition",  # it only repeated itself
     "length",  # the context is full, or SamplingParams.max_tokens reached
     "limit_turns",
     "limit_tokens",

@@ -3,24 +3,37 @@
 The only loop there is: command line, server, evaluations and rollouts all enter here. It alone turns text
 into ids and ids into events.
 
-Inside a turn the model reads on exactly from what it sampled: the next prompt is the last one, the
-sampled ids, and the tools' results, so that neither the chain of thought nor a choice of BPE is lost and the
-prefix cache holds. Only where the model's ids were malformed is the conversation rendered anew.
+Inside a turn the model reads on exactly from what it sampled: messages keep the ids they were read from, so
+the next prompt is the last one, the sampled ids, and the tools' results. Neither the chain of thought nor a
+choice of BPE is lost, and the prefix cache holds. Only a message whose ids were malformed is rendered anew.
 """
 
 import time
 from asyncio import timeout
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from ossia.agent.events import Event, Finished, FinishReason, MessageDone, Note, ResultReady, Usage
+from ossia.agent.events import (
+    CallReady,
+    Event,
+    Finished,
+    FinishReason,
+    MessageDone,
+    Note,
+    ResultReady,
+    Usage,
+)
 from ossia.agent.limits import Limits
+from ossia.agent.repetition import Loop, RepetitionWatch
+from ossia.agent.steering.control import Control
+from ossia.agent.steering.guide import Guide
 from ossia.agent.translate import Call, StopStrings, Translator
 from ossia.backends.base import Backend
 from ossia.errors import ContextLengthError
+from ossia.harmony.grammar import GrammarCompiler, ResponseFormat, ToolChoice
+from ossia.harmony.incremental import Rendering
 from ossia.harmony.messages import Conversation, Message, tool_result
-from ossia.harmony.render import render_conversation, render_message
 from ossia.model.sampling import SamplingParams, Token
 from ossia.tokenizer.base import Tokenizer
 from ossia.tools.base import Tool, ToolOutcome
@@ -39,6 +52,12 @@ async def run(
     sampling: SamplingParams | None = None,
     limits: Limits = _NO_LIMITS,
     stop: Sequence[str] = (),
+    tool_choice: ToolChoice = "auto",
+    response_format: ResponseFormat | None = None,
+    max_calls: int | None = None,
+    grammar: GrammarCompiler | None = None,
+    control: Control | None = None,
+    rendering: Rendering | None = None,
 ) -> AsyncGenerator[Event, None]:
     """Answer the end of `conversation`: yield events, the last of them `Finished`.
 
@@ -47,12 +66,29 @@ async def run(
     `sampling.max_tokens` holds for each step, `limits` for the whole answer. `stop` strings end the final
     text and are not part of it.
 
+    With `grammar`, on a backend that obeys masks, malformed Harmony, undeclared tools and arguments against
+    their schema cannot be sampled. `tool_choice` required or named holds until a call was made, then the
+    model may answer; `response_format` is the final's; `max_calls` counts over the answer. `control` can ask
+    for the answer from another thread. `rendering` keeps what was rendered from one answer to the next.
+
     Closing the iterator, or cancelling the task that reads it, cancels the generation and whatever tool
     runs. Raises InputError, ToolDefinitionError or ContextLengthError before anything is computed,
-    BackendError where the backend stops; whatever the model does is an event.
+    BackendError where the backend stops or cannot enforce what is asked; whatever the model does is an event.
     """
     StopStrings(stop)
-    turn = _Turn(backend, tok, conversation, Toolbox(tools), sampling or _DEFAULTS, limits, tuple(stop))
+    guide = Guide(
+        tok,
+        backend.capabilities,
+        grammar,
+        tool_choice=tool_choice,
+        response_format=response_format,
+        max_calls=max_calls,
+        reasoning_tokens=limits.reasoning_tokens,
+        control=control or Control(),
+    )
+    rendering = rendering or Rendering(tok, schema="full")
+    box, params = Toolbox(tools), sampling or _DEFAULTS
+    turn = _Turn(backend, tok, conversation, box, params, limits, tuple(stop), guide, rendering)
     while turn.reason is None:
         async with aclosing(turn.step()) as events:
             async for event in events:
@@ -72,12 +108,16 @@ class _Turn:
         sampling: SamplingParams,
         limits: Limits,
         stops: tuple[str, ...],
+        guide: Guide,
+        rendering: Rendering,
     ) -> None:
         self._backend = backend
         self._tok = tok
         self._toolbox = toolbox
         self._limits = limits
         self._stops = stops
+        self._guide = guide
+        self._rendering = rendering
         self._sampling = replace(
             sampling,
             stop_ids=sampling.stop_ids | tok.markers.stop_ids,
@@ -85,8 +125,10 @@ class _Turn:
         )
         self._started = time.monotonic()
         self._deadline = None if limits.seconds is None else self._started + limits.seconds
-        self._prompt: list[int] | None = None  # the next one, where it continues the last
-        self._ids: list[int] = []  # sampled in this step
+        self._calls = 0  # made in this answer
+        self._prompt_tokens = 0  # of this step
+        self._ids: list[int] = []  # of this step
+        self._watch: RepetitionWatch | None = None
         self._usage = Usage()
         self._stop_string: str | None = None
         self.conversation = conversation
@@ -99,9 +141,12 @@ class _Turn:
 
     async def step(self) -> AsyncGenerator[Event, None]:
         """Sample once and run what was called; sets `reason` when the answer has ended."""
-        prompt = self._prompt or render_conversation(self.conversation, self._tok, completion=True)
+        prompt = self._rendering.update(self.conversation, completion=True).ids
+        self._guide.begin(self.conversation, self._calls, self._usage.reasoning_tokens)
         translator = Translator(self._tok, self._stops, self._calls_so_far())
+        self._prompt_tokens = len(prompt)
         self._ids = []
+        self._watch = RepetitionWatch() if self._limits.repetition else None
         try:
             async with aclosing(self._sample(prompt, translator)) as events:
                 async for event in events:
@@ -110,30 +155,89 @@ class _Turn:
             if not self._usage.steps:
                 raise
             yield self._context_full(len(prompt))  # no fault of the caller: calls and results filled it
-            return
+        finally:
+            failed = self._guide.end()
+        if failed is not None:
+            yield failed
         for event in translator.finish():
             yield event
-        self._close_step(prompt, translator)
-        if self.reason is not None:
-            if self.reason == "stop" and not translator.answered:
-                yield Note("no-final", "the model stopped without an answer")
-            return
-        async with aclosing(self._run_calls(translator.calls)) as events:
-            async for event in events:
-                yield event
+        self._close_step(translator)
+        if self.reason == "stop" and not translator.answer.strip():
+            yield self._empty(translator)
+        if self.reason is None:
+            async with aclosing(self._run_calls(translator.calls)) as events:
+                async for event in events:
+                    yield event
 
-    async def _sample(self, prompt: list[int], translator: Translator) -> AsyncGenerator[Event, None]:
-        async with aclosing(self._backend.generate(prompt, self._step_params(len(prompt)))) as tokens:
+    async def _sample(self, prompt: Sequence[int], translator: Translator) -> AsyncGenerator[Event, None]:
+        """Read one step. Where the chain of thought has to be closed from here, close it and read on."""
+        before, closed = prompt, True
+        while closed:
+            async with aclosing(self._read(before, translator)) as events:
+                async for event in events:
+                    yield event
+            closed = self.reason is None and self._must_close(translator)
+            if closed:
+                for event in self._close_reasoning(translator):
+                    yield event
+                self.reason = self._tokens_reached()
+                closed = self.reason is None
+                before = [*prompt, *self._ids]
+
+    async def _read(self, prompt: Sequence[int], translator: Translator) -> AsyncGenerator[Event, None]:
+        params = replace(self._step_params(len(prompt)), mask=self._guide.mask)
+        new = True
+        async with aclosing(self._backend.generate(prompt, params)) as tokens:
             while not translator.over:
                 token = await self._next(tokens)
                 if token is None:
                     return
-                self._count(token, len(prompt))
-                for event in translator.feed(token.id):
+                if new:
+                    self._count_request(len(prompt), token.cached)
+                new = False
+                for event in self._take(token, translator):
                     yield event
-                if token.finish is not None and not translator.over:
-                    self.reason = self._why_cut(token)
+                if translator.over or self.reason is not None or self._must_close(translator):
                     return
+
+    def _take(self, token: Token, translator: Translator) -> Iterator[Event]:
+        """What one token brought about; sets `reason` where it is the last."""
+        self._count(token.id)
+        for event in translator.feed(token.id):
+            yield event
+            if (note := self._judge(event, translator)) is not None:
+                yield note
+        if (note := self._guide.closed_by_mask(translator.thinking)) is not None:
+            yield note
+        if translator.over:
+            return
+        loop = self._watch.feed(token.id) if self._watch is not None else None
+        if token.finish is not None:
+            self.reason = self._why_cut(token)
+        elif loop is not None:
+            self.reason = "repetition"
+            yield _repeats(loop)
+
+    def _judge(self, event: Event, translator: Translator) -> Note | None:
+        """What a complete call or final has against its schema, where the grammar could not enforce it."""
+        match event:
+            case CallReady(name=name, arguments=arguments):
+                return self._guide.problem(name, arguments)
+            case MessageDone(message) if message.channel == "final" and not message.is_call:
+                return None if translator.stop_string else self._guide.problem(None, message.text)
+            case _:
+                return None
+
+    def _must_close(self, translator: Translator) -> bool:
+        spent = self._usage.reasoning_tokens + translator.reasoning_tokens
+        return self._guide.must_close(translator.thinking, spent)
+
+    def _close_reasoning(self, translator: Translator) -> Iterator[Event]:
+        for token_id in self._guide.closing:
+            self._count(token_id)
+            yield from translator.feed(token_id)
+        if (note := self._guide.closed()) is not None:
+            yield note
 
     async def _next(self, tokens: AsyncGenerator[Token, None]) -> Token | None:
         """The next token; None, and the reason set, when time is up."""
@@ -157,8 +261,7 @@ class _Turn:
             return "cancelled"
         if token.finish != "length":
             return None
-        limit = self._limits.tokens
-        return "limit_tokens" if limit is not None and self._usage.output_tokens >= limit else "length"
+        return self._tokens_reached() or "length"
 
     def _step_params(self, prompt_tokens: int) -> SamplingParams:
         """What is asked for, within what is left of the limits.
@@ -174,31 +277,39 @@ class _Turn:
             counts.append(min(self._limits.tokens - self._usage.output_tokens, room))
         return replace(self._sampling, max_tokens=min(counts)) if counts else self._sampling
 
-    def _count(self, token: Token, prompt_tokens: int) -> None:
+    def _count_request(self, prompt_tokens: int, cached: int) -> None:
         usage = self._usage
-        if not self._ids:
-            usage = replace(
-                usage,
-                prompt_tokens=usage.prompt_tokens + prompt_tokens,
-                cached_tokens=usage.cached_tokens + token.cached,
-                steps=usage.steps + 1,
-            )
-        if usage.first_token_s is None:
-            usage = replace(usage, first_token_s=time.monotonic() - self._started)
-        self._ids.append(token.id)
-        context = prompt_tokens + len(self._ids)
-        self._usage = replace(usage, output_tokens=usage.output_tokens + 1, context_tokens=context)
+        first = time.monotonic() - self._started if usage.first_token_s is None else usage.first_token_s
+        self._usage = replace(
+            usage,
+            prompt_tokens=usage.prompt_tokens + prompt_tokens,
+            cached_tokens=usage.cached_tokens + cached,
+            steps=usage.steps + 1,
+            first_token_s=first,
+        )
 
-    def _close_step(self, prompt: list[int], translator: Translator) -> None:
+    def _count(self, token_id: int) -> None:
+        self._ids.append(token_id)
+        context = self._prompt_tokens + len(self._ids)
+        self._usage = replace(
+            self._usage, output_tokens=self._usage.output_tokens + 1, context_tokens=context
+        )
+
+    def _close_step(self, translator: Translator) -> None:
         thought = self._usage.reasoning_tokens + translator.reasoning_tokens
         self._usage = replace(self._usage, reasoning_tokens=thought)
+        self._calls += len(translator.calls)
         self.conversation = self.conversation.append(*translator.messages)
-        unbroken = translator.clean and self._ids[-1:] == [self._tok.markers.call]
-        self._prompt = prompt + self._ids if unbroken else None
         if translator.stop_string is not None:
             self.reason, self._stop_string = "stop_string", translator.stop_string
-        elif self.reason is None and (not translator.calls or not self._ids):
+        elif self.reason is None and not translator.calls:
             self.reason = "stop"
+
+    def _empty(self, translator: Translator) -> Note:
+        self.reason = "empty"
+        if translator.answered:
+            return Note("empty-final", "the model's final message says nothing")
+        return Note("no-final", "the model stopped without an answer")
 
     async def _run_calls(self, calls: list[Call]) -> AsyncGenerator[Event, None]:
         """Run the calls of a step in order: what they do may depend on it."""
@@ -213,10 +324,6 @@ class _Turn:
             yield ResultReady(call.id, call.name, outcome.text, outcome.is_error)
             yield MessageDone(results[-1])
         self.conversation = self.conversation.append(*results)
-        if self._prompt is not None:
-            for message in results:
-                self._prompt += render_message(message, self._tok)
-            self._prompt += [self._tok.markers.start, *self._tok.encode("assistant")]
         self.reason = "calls" if left_to_caller else self._limit_reached()
 
     async def _call(self, call: Call) -> ToolOutcome:
@@ -232,9 +339,13 @@ class _Turn:
     def _limit_reached(self) -> FinishReason | None:
         if self._deadline is not None and time.monotonic() >= self._deadline:
             return "limit_time"
-        if self._limits.tokens is not None and self._usage.output_tokens >= self._limits.tokens:
-            return "limit_tokens"
-        return "limit_turns" if self._usage.steps >= self._limits.turns else None
+        if self._usage.steps >= self._limits.turns:
+            return self._tokens_reached() or "limit_turns"
+        return self._tokens_reached()
+
+    def _tokens_reached(self) -> FinishReason | None:
+        limit = self._limits.tokens
+        return "limit_tokens" if limit is not None and self._usage.output_tokens >= limit else None
 
     def _context_full(self, prompt_tokens: int) -> Note:
         self.reason = "length"
@@ -243,3 +354,7 @@ class _Turn:
 
     def _calls_so_far(self) -> int:
         return sum(message.is_call for message in self.conversation.messages)
+
+
+def _repeats(loop: Loop) -> Note:
+    return Note("repetition", f"the last {loop.tokens} tokens repeat the {loop.period} before them")

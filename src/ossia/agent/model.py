@@ -10,10 +10,9 @@ time.
 
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 from contextlib import aclosing, closing
-from dataclasses import fields
 from datetime import date
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, Unpack
 
 from ossia.agent.card import ModelCard, opening
 from ossia.agent.effort import parse_effort
@@ -23,30 +22,48 @@ from ossia.agent.loop import run
 from ossia.agent.relay import LoopThread
 from ossia.agent.reply import Recorder, Reply
 from ossia.agent.saved import SavedChat, chat_from_dict, chat_to_dict, check_history
+from ossia.agent.steering.control import Control
+from ossia.agent.steering.options import (
+    AnswerOptions,
+    AnyFormat,
+    AnyTool,
+    AnyToolChoice,
+    as_format,
+    as_tool,
+    as_tool_choice,
+    encodable,
+    sampling_of,
+)
 from ossia.agent.translate import StopStrings
 from ossia.backends.base import Backend
 from ossia.errors import InputError
+from ossia.harmony.grammar import GrammarCompiler
+from ossia.harmony.incremental import Rendering
 from ossia.harmony.messages import Conversation, Effort, Message, user
 from ossia.model.sampling import SamplingParams
 from ossia.tokenizer.base import Tokenizer
 from ossia.tools.base import Tool
-from ossia.tools.functions import tool
 from ossia.tools.toolbox import Toolbox
 
 __all__ = ["Chat", "Model", "ModelCard", "Reply"]
 
-AnyTool = Tool | Callable[..., Any]
 _NO_LIMITS = Limits()
-_NOT_OF_A_CHAT = {"max_tokens", "stop_ids", "boundary_ids", "mask", "logprobs"}  # set elsewhere, or unseen
 
 
 class Model:
-    """A backend, its tokenizer and its card. A context manager; `close` frees what it holds."""
+    """A backend, its tokenizer and its card. A context manager; `close` frees what it holds.
 
-    def __init__(self, backend: Backend, tok: Tokenizer, card: ModelCard) -> None:
+    `grammar`: the compiler for `tok`, where one was begun while the model was loaded; one is made where the
+    backend obeys masks.
+    """
+
+    def __init__(
+        self, backend: Backend, tok: Tokenizer, card: ModelCard, grammar: GrammarCompiler | None = None
+    ) -> None:
         self.backend = backend
         self.tok = tok
         self.card = card
+        self._grammar = (grammar or GrammarCompiler(tok)) if backend.capabilities.masks else None
         self._thread = LoopThread()
         self._closed = False
 
@@ -57,67 +74,62 @@ class Model:
         effort: str = "medium",
         *,
         max_tokens: int | None = None,
+        max_reasoning_tokens: int | None = None,
         timeout_s: float | None = None,
         max_turns: int = _NO_LIMITS.turns,
+        max_calls: int | None = None,
         stop: Sequence[str] = (),
+        stop_repetition: bool = True,
+        grammar: bool = True,
+        tool_choice: AnyToolChoice = "auto",
+        response_format: AnyFormat | None = None,
         clock: Callable[[], date] = date.today,
         **sampling: Any,
     ) -> "Chat":
         """Begin a conversation.
 
         `system` is the application's instruction. `tools` are Tools or plain Python functions. `max_tokens`,
-        `timeout_s` (seconds) and `max_turns` limit each answer as a whole, reasoning and calls included;
-        `stop` strings end its text. `sampling`: temperature, top_p, top_k, min_p, seed and the other fields
-        of SamplingParams; the temperature is the card's where none is given. `clock` gives the date the model
-        is told. Raises InputError, ToolDefinitionError.
+        `timeout_s` (seconds) and `max_turns` limit each answer as a whole, reasoning and calls included, and
+        `max_calls` its calls; at `max_reasoning_tokens` the chain of thought is closed. `stop` strings end
+        its text, and `stop_repetition` an answer that only repeats itself. `tool_choice`: auto, none,
+        required, or the name of the tool to call first. `response_format`: a JSON Schema the answer
+        satisfies. Both need the `grammar`, which keeps the model to well-formed Harmony. `sampling`:
+        temperature, top_p, top_k, min_p, seed and the other fields of SamplingParams; the temperature is the
+        card's where none is given. `clock` gives the date the model is told. Raises InputError,
+        ToolDefinitionError.
         """
         return Chat(
             self,
             system=system,
             tools=tools,
             effort=effort,
-            sampling=_sampling(sampling, self.card),
-            limits=Limits(max_turns, max_tokens, timeout_s),
+            sampling=sampling_of(sampling, self.card),
+            limits=Limits(max_turns, max_tokens, timeout_s, max_reasoning_tokens, stop_repetition),
             stop=stop,
+            grammar=grammar,
+            tool_choice=tool_choice,
+            response_format=response_format,
+            max_calls=max_calls,
             clock=clock,
         )
 
     def answer(
-        self,
-        conversation: Conversation,
-        *,
-        tools: Sequence[Tool] = (),
-        sampling: SamplingParams | None = None,
-        limits: Limits = _NO_LIMITS,
-        stop: Sequence[str] = (),
+        self, conversation: Conversation, *, grammar: bool = True, **options: Unpack[AnswerOptions]
     ) -> Generator[Event, None, None]:
         """Answer the end of any conversation; as `loop.run`, from synchronous code.
 
         Closing the generator cancels the answer. Asynchronous tools run in the model's own event loop.
         """
-        return self._thread.iterate(
-            lambda: self.aanswer(conversation, tools=tools, sampling=sampling, limits=limits, stop=stop)
-        )
+        return self._thread.iterate(lambda: self.aanswer(conversation, grammar=grammar, **options))
 
     def aanswer(
-        self,
-        conversation: Conversation,
-        *,
-        tools: Sequence[Tool] = (),
-        sampling: SamplingParams | None = None,
-        limits: Limits = _NO_LIMITS,
-        stop: Sequence[str] = (),
+        self, conversation: Conversation, *, grammar: bool = True, **options: Unpack[AnswerOptions]
     ) -> AsyncGenerator[Event, None]:
         """Answer the end of any conversation; as `loop.run`, in the caller's event loop."""
-        return run(
-            self.backend,
-            self.tok,
-            conversation,
-            tools=tools,
-            sampling=_sampling({}, self.card) if sampling is None else sampling,
-            limits=limits,
-            stop=stop,
-        )
+        if options.get("sampling") is None:
+            options["sampling"] = sampling_of({}, self.card)
+        compiler = self._grammar if grammar else None
+        return run(self.backend, self.tok, conversation, grammar=compiler, **options)
 
     def close(self) -> None:
         """Stop; answers under way end with BackendError. Closing twice is no mistake."""
@@ -157,10 +169,11 @@ class Model:
 class Chat:
     """A conversation with a model.
 
-    `effort`, `system`, `tools`, `sampling`, `limits` and `stop` may change between answers. An answer that is
-    left early (a stream closed, Ctrl-C, a cancelled task, an error) leaves the conversation whole: if part of
-    its final text had been given out, question and answer stay, the answer as far as it was seen; otherwise
-    the question is taken back too, as if it had not been asked.
+    Its settings (`effort`, `system`, `tools`, `tool_choice`, `response_format`, `max_calls`, `grammar`,
+    `sampling`, `limits`, `stop`) may change between answers. An answer that is left early (a stream closed,
+    Ctrl-C, a cancelled task, an error) leaves the conversation whole: if part of its final text had been
+    given out, question and answer stay, the answer as far as it was seen; otherwise the question is taken
+    back too, as if it had not been asked.
     """
 
     def __init__(
@@ -173,6 +186,10 @@ class Chat:
         sampling: SamplingParams | None = None,
         limits: Limits = _NO_LIMITS,
         stop: Sequence[str] = (),
+        grammar: bool = True,
+        tool_choice: AnyToolChoice = "auto",
+        response_format: AnyFormat | None = None,
+        max_calls: int | None = None,
         clock: Callable[[], date] = date.today,
     ) -> None:
         StopStrings(stop)
@@ -180,13 +197,20 @@ class Chat:
         self.system = system
         self.tools = tools
         self.effort = effort
-        self.sampling = sampling or _sampling({}, model.card)
+        self.sampling = sampling or sampling_of({}, model.card)
         self.limits = limits
         self.stop = tuple(stop)
+        self.grammar = grammar
+        as_tool_choice(tool_choice, self.tools)
+        self.tool_choice = tool_choice
+        self.response_format = response_format
+        self.max_calls = max_calls
         self._clock = clock
         self._today = clock()
         self._history: tuple[Message, ...] = ()
         self._answering: Recorder | None = None
+        self._control = Control()  # of the answer under way
+        self._rendering = Rendering(model.tok, schema="full")
 
     @property
     def system(self) -> str | None:
@@ -195,7 +219,7 @@ class Chat:
 
     @system.setter
     def system(self, text: str | None) -> None:
-        self._system = None if text is None else _encodable(text, "the system text")
+        self._system = None if text is None else encodable(text, "the system text")
 
     @property
     def effort(self) -> Effort:
@@ -213,7 +237,7 @@ class Chat:
 
     @tools.setter
     def tools(self, tools: Iterable[AnyTool]) -> None:
-        wrapped = tuple(_as_tool(t) for t in tools)
+        wrapped = tuple(as_tool(t) for t in tools)
         Toolbox(wrapped)
         self._tools = wrapped
 
@@ -256,6 +280,10 @@ class Chat:
         """As `stream`, in the caller's event loop; closing it or cancelling its task cancels the answer."""
         return self._afollow(_question(text))
 
+    def answer_now(self) -> None:
+        """Have the answer under way close its chain of thought and come to its final; from any thread."""
+        self._control.answer_now()
+
     def undo(self) -> str | None:
         """Take the last question and its answer back; returns the question, None if there is none."""
         self._be_idle()
@@ -283,7 +311,7 @@ class Chat:
         cls, model: Model, data: object, *, tools: Iterable[AnyTool] = (), **options: Any
     ) -> "Chat":
         """Go on with what `to_dict` saved; `options` as for `Model.chat`. Raises InputError."""
-        saved = chat_from_dict(data)
+        saved = chat_from_dict(data, model.tok)
         chat = model.chat(saved.system, tools, saved.effort, **options)
         chat.history = saved.messages
         return chat
@@ -324,10 +352,21 @@ class Chat:
     def _begin(self, question: Message) -> tuple[Recorder, dict[str, Any]]:
         self._be_idle()
         begun = self._opening()
-        recorder = self._answering = Recorder(len(begun))
+        self._control = Control()
+        options: AnswerOptions = {
+            "tools": self._tools,
+            "sampling": self.sampling,
+            "limits": self.limits,
+            "stop": self.stop,
+            "tool_choice": as_tool_choice(self.tool_choice, self._tools),
+            "response_format": as_format(self.response_format),
+            "max_calls": self.max_calls,
+            "control": self._control,
+            "rendering": self._rendering,
+        }
         conversation = Conversation((*begun, *self._history, question))
-        request = {"tools": self._tools, "sampling": self.sampling, "limits": self.limits, "stop": self.stop}
-        return recorder, {"conversation": conversation, **request}
+        recorder = self._answering = Recorder(len(begun))
+        return recorder, {"conversation": conversation, "grammar": self.grammar, **options}
 
     def _take(self, event: Event, recorder: Recorder) -> None:
         recorder.take(event)
@@ -345,41 +384,8 @@ class Chat:
 
 
 def _question(text: str) -> Message:
-    if not _encodable(text, "the prompt").strip():
+    if not encodable(text, "the prompt").strip():
         raise InputError(
             "the prompt is empty", value=text, limit="at least one character", remedy="Write something."
         )
     return user(text)
-
-
-def _encodable(text: str, what: str) -> str:
-    """Return `text`; raises InputError for half a surrogate pair, which no encoding can carry."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as cause:
-        raise InputError(
-            f"{what} is not valid Unicode at character {cause.start + 1}",
-            value=text[cause.start : cause.end],
-            limit="text without lone surrogates",
-            remedy="Decode it as UTF-8 first.",
-        ) from cause
-    return text
-
-
-def _as_tool(given: AnyTool) -> Tool:
-    if hasattr(given, "spec") and hasattr(given, "call"):
-        return cast(Tool, given)
-    return tool(cast(Callable[..., Any], given))
-
-
-def _sampling(options: dict[str, Any], card: ModelCard) -> SamplingParams:
-    known = {f.name for f in fields(SamplingParams)} - _NOT_OF_A_CHAT
-    if unknown := sorted(options.keys() - known):
-        raise InputError(
-            f"unknown option {unknown[0]!r}",
-            value=unknown[0],
-            limit=sorted(known),
-            remedy=f"Sampling options are: {', '.join(sorted(known))}.",
-        )
-    options.setdefault("temperature", card.temperature)
-    return SamplingParams(**options)

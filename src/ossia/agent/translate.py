@@ -109,7 +109,6 @@ class Translator:
         self.messages: list[Message] = []
         self.calls: list[Call] = []
         self.reasoning_tokens = 0
-        self.clean = True  # the ids are what rendering the messages would give, but for choices of BPE
         self.over = False
 
     @property
@@ -117,13 +116,23 @@ class Translator:
         return self._stop_strings.hit
 
     @property
+    def thinking(self) -> bool:
+        """Whether a chain of thought is under way."""
+        return self._started is not None and self._kind == "reasoning"
+
+    @property
     def answered(self) -> bool:
         """Whether a final has come, be it empty."""
         return any(m.channel == "final" and not m.is_call for m in self.messages)
 
+    @property
+    def answer(self) -> str:
+        """The text of all finals."""
+        return "".join(m.text for m in self.messages if m.channel == "final" and not m.is_call)
+
     def feed(self, token_id: int) -> list[Event]:
         """Take one sampled id; not to be called once `over`."""
-        thinking = self._started is not None and self._kind == "reasoning"
+        thinking = self.thinking
         events = self._translate_all(self._parser.feed(token_id))
         if thinking and self._started is not None:
             self.reasoning_tokens += 1
@@ -150,7 +159,6 @@ class Translator:
             case MessageEnded(message=message, stop=stop):
                 return self._end(message, complete=stop != "cut")
             case Diagnostic(code=code, detail=detail):
-                self.clean = False
                 return [Note(code, detail)]
 
     def _start(self, started: MessageStarted) -> list[Event]:
@@ -165,7 +173,6 @@ class Translator:
         return [CallStarted(self._call_id, started.recipient)]
 
     def _cut(self, code: str, detail: str) -> list[Event]:
-        self.clean = False
         self.over = self._cut_off = True
         return [Note(code, detail)]
 

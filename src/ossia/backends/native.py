@@ -171,10 +171,11 @@ class NativeBackend:
         for output in outputs:
             stream = self._streams.get(output.sequence)
             item = output.error or output.token
-            if stream is not None and item is not None:
-                parcels[stream.loop].append((stream.queue, item))
-            if output.sequence.status == "finished":
-                self._streams.pop(output.sequence, None)
+            if stream is None or item is None:
+                continue
+            parcels[stream.loop].append((stream.queue, item))
+            if not isinstance(item, Token) or item.finish is not None:  # one step may bring several tokens
+                del self._streams[output.sequence]
         for loop, parcel in parcels.items():
             if not _send(loop, parcel):  # the loop was closed under its readers
                 for stream in [s for s in self._streams.values() if s.loop is loop]:

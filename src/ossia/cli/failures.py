@@ -20,7 +20,8 @@ from ossia.errors import OssiaError
 EXIT_LENGTH = 7  # the answer was cut by the model's context or --max-tokens
 EXIT_TURNS = 8  # too many tool turns
 EXIT_TIME = 9  # --timeout
-EXIT_NO_ANSWER = 10  # the model ended without a final answer
+EXIT_NO_ANSWER = 10  # the model ended without a final answer, or with an empty one
+EXIT_REPETITION = 11  # the model only repeated itself
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
 EXIT_PIPE = 141  # 128 + SIGPIPE: the reader of our output went away
 

@@ -63,11 +63,13 @@ class M(Enum):
         "Answer one prompt and end. Without PROMPT, or with -, the prompt is read from standard input.\n\n"
         "The answer goes to standard output. Exit codes: 0 answered, 1 a fault in Ossia, 2 unusable input, "
         "3 the model, 4 memory or disk, 5 download, 6 the engine, 7 cut by a length limit, "
-        "8 too many tool turns, 9 out of time, 10 no final answer, 130 interrupted.",
+        "8 too many tool turns, 9 out of time, 10 no final answer or an empty one, "
+        "11 the model repeated itself, 130 interrupted.",
         "프롬프트 하나에 답하고 끝납니다. PROMPT가 없거나 -이면 표준 입력에서 읽습니다.\n\n"
         "답은 표준 출력으로 나갑니다. 종료 코드: 0 정상, 1 Ossia의 결함, 2 쓸 수 없는 입력, "
         "3 모델, 4 메모리나 디스크, 5 내려받기, 6 엔진, 7 길이 제한에 잘림, "
-        "8 도구 호출 횟수 초과, 9 시간 초과, 10 최종 답 없음, 130 중단.",
+        "8 도구 호출 횟수 초과, 9 시간 초과, 10 최종 답 없음 또는 빈 답, "
+        "11 모델의 되풀이, 130 중단.",
     )
     HELP_MODELS = Text(
         "List the models on this computer: Ossia's own and those in the folders of Hugging Face, "
@@ -114,6 +116,22 @@ class M(Enum):
     )
     OPT_TOP_P = Text("Sample from this share of the probability.", "확률의 이만큼에서만 고릅니다.")
     OPT_SEED = Text("The same seed gives the same answer.", "같은 시드는 같은 답을 냅니다.")
+    OPT_MAX_REASONING = Text(
+        "The most tokens to reason; at the limit the model answers.",
+        "생각에 쓸 토큰의 최대 수. 다 쓰면 답으로 넘어갑니다.",
+    )
+    OPT_GRAMMAR = Text(
+        "Keep the model to well-formed messages and valid tool calls (on by default).",
+        "모델이 올바른 형식의 메시지와 도구 호출만 쓰게 합니다(기본 켜짐).",
+    )
+    OPT_TOOL_CHOICE = Text(
+        "auto, none, required, or the tool to call first.",
+        "auto, none, required, 또는 먼저 부를 도구의 이름.",
+    )
+    OPT_JSON_SCHEMA = Text(
+        "The answer must be JSON that fits the JSON Schema in FILE.",
+        "답이 파일에 있는 JSON 스키마에 맞는 JSON이게 합니다.",
+    )
     OPT_STOP = Text(
         "End the answer before this text; may be repeated.",
         "답이 이 글에 이르면 멈춥니다. 여러 번 쓸 수 있습니다.",
@@ -183,6 +201,8 @@ class M(Enum):
         "Convert it, for example with iconv -t UTF-8.", "iconv -t UTF-8 따위로 바꾼 뒤 다시 시도하세요."
     )
     BAD_EFFORT = Text("{value!r} is not an effort", "{value!r}: 그런 생각의 길이는 없습니다")
+    NO_SCHEMA = Text("{path} holds no JSON Schema: {why}", "{path}: JSON 스키마가 아닙니다: {why}")
+    GIVE_SCHEMA = Text("Give a file with a JSON object.", "JSON 객체가 든 파일을 주세요.")
     GIVE_EFFORT = Text("Use low, medium or high.", "low, medium, high 가운데 고르세요.")
 
     # answering
@@ -209,6 +229,10 @@ class M(Enum):
     CUT_LENGTH = Text("the answer was cut: length limit reached", "답이 잘렸습니다: 길이 제한에 이르렀습니다")
     CUT_TURNS = Text("stopped: too many tool turns", "멈췄습니다: 도구 호출이 너무 많습니다")
     CUT_TIME = Text("stopped: out of time", "멈췄습니다: 시간이 다 되었습니다")
+    CUT_REPETITION = Text(
+        "stopped: the model kept repeating itself", "멈췄습니다: 모델이 같은 말만 되풀이했습니다"
+    )
+    ANSWERING_NOW = Text("answering now (Ctrl-C again stops)", "바로 답하게 합니다(한 번 더 Ctrl-C는 멈춤)")
     NO_ANSWER = Text("(the model gave no final answer)", "(모델이 최종 답을 내지 않았습니다)")
     ENGLISH_ONLY = Text(
         "{model} was made for English and will answer poorly in other languages. "
@@ -229,6 +253,7 @@ class M(Enum):
         "/effort low|medium|high   how long the model reasons\n"
         "/system TEXT              instructions for the model (without TEXT: show, with - : none)\n"
         "/tools [on|off NAME]      list the tools, or switch one\n"
+        "/grammar [on|off]         keep the model to well-formed messages, or do not\n"
         "/fold                     fold or show reasoning from now on (Ctrl-T, also while it answers)\n"
         "/reasoning                show the last reasoning in full\n"
         "/undo                     take the last question back, to ask it differently\n"
@@ -237,10 +262,12 @@ class M(Enum):
         "/load FILE                go on with a saved conversation\n"
         "/help                     this list\n"
         "/quit                     leave (or Ctrl-D)\n"
-        "Enter sends, Alt-Enter begins a new line, Ctrl-C stops the answer.",
+        "Enter sends, Alt-Enter begins a new line, Ctrl-C stops the answer (while the model reasons: "
+        "has it answer now).",
         "/effort low|medium|high   모델이 생각하는 길이\n"
         "/system 글                모델에게 줄 지시(글이 없으면 보기, -이면 없애기)\n"
         "/tools [on|off 이름]      도구 보기, 켜거나 끄기\n"
+        "/grammar [on|off]         모델이 올바른 형식만 쓰게 하기, 끄기\n"
         "/fold                     이제부터 생각을 접거나 펼치기(Ctrl-T, 답하는 중에도 됨)\n"
         "/reasoning                마지막 생각을 모두 보기\n"
         "/undo                     마지막 질문을 되돌려 고쳐 묻기\n"
@@ -249,7 +276,8 @@ class M(Enum):
         "/load 파일                저장한 대화 이어 가기\n"
         "/help                     이 목록\n"
         "/quit                     나가기(또는 Ctrl-D)\n"
-        "Enter는 보내기, Alt-Enter는 줄 바꾸기, Ctrl-C는 답 멈추기입니다.",
+        "Enter는 보내기, Alt-Enter는 줄 바꾸기, Ctrl-C는 답 멈추기입니다(생각하는 중이면 바로 "
+        "답하게 하기).",
     )
     UNKNOWN_SLASH = Text(
         "there is no {name}; /help lists the commands", "{name}: 그런 명령은 없습니다. /help를 보세요"
@@ -259,6 +287,8 @@ class M(Enum):
     TOOL_ON = Text("on", "켜짐")
     TOOL_OFF = Text("off", "꺼짐")
     TOOLS_USAGE = Text("usage: /tools [on|off NAME]", "사용법: /tools [on|off 이름]")
+    GRAMMAR_IS = Text("grammar: {state}", "문법: {state}")
+    GRAMMAR_USAGE = Text("usage: /grammar [on|off]", "사용법: /grammar [on|off]")
     NO_SUCH_TOOL = Text(
         "there is no tool {name}; there are: {names}", "{name}: 그런 도구는 없습니다. 있는 도구: {names}"
     )

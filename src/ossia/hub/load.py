@@ -12,6 +12,7 @@ from ossia.agent.model import Model
 from ossia.backends.native import NativeBackend
 from ossia.engine import EngineOptions, build_engine
 from ossia.errors import CheckpointError, ContextLengthError, MemoryLimitError, SettingsError
+from ossia.harmony.grammar import GrammarCompiler
 from ossia.hub.cache import human
 from ossia.hub.default import choose_default
 from ossia.hub.names import POCKET
@@ -67,6 +68,7 @@ def load(
     configure(isa or settings.isa, settings.threads if threads is None else threads)
     checkpoint = open_checkpoint(found.path, config)
     tokenizer = _tokenizer(found, config)
+    grammar = GrammarCompiler(tokenizer)  # prepares itself while the weights are read
     size = checkpoint.size_bytes
     weights = load_weights(
         checkpoint,
@@ -75,7 +77,7 @@ def load(
         lambda done, total: progress(f"loading {found.name}", size * done // total, size),
     )
     backend = NativeBackend(build_engine(config, weights, chosen, options))
-    return Model(backend, tokenizer, card_of(found, config, backend.context_length))
+    return Model(backend, tokenizer, card_of(found, config, backend.context_length), grammar)
 
 
 def card_of(model: FoundModel, config: ModelConfig, context_length: int) -> ModelCard:

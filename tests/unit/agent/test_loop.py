@@ -245,17 +245,18 @@ def test_a_final_ends_the_answer_however_it_was_ended(agent: Any, end: str) -> N
     assert agent.finished(events).conversation.messages[-1].text == "It is 42."
 
 
-def test_an_empty_final_is_an_answer(agent: Any) -> None:
-    events = agent.run("<|channel|>final<|message|><|return|>")
-    assert agent.finished(events).reason == "stop"
-    assert agent.finished(events).conversation.messages[-1] == Message("assistant", "", channel="final")
-    assert not of(events, Note)
+@pytest.mark.parametrize("said", ["", " \n"])
+def test_an_empty_final_is_kept_and_noted(agent: Any, said: str) -> None:
+    events = agent.run(f"<|channel|>final<|message|>{said}<|return|>")
+    assert agent.finished(events).reason == "empty"
+    assert agent.finished(events).conversation.messages[-1] == Message("assistant", said, channel="final")
+    assert [n.code for n in of(events, Note)] == ["empty-final"]
 
 
 @pytest.mark.parametrize("answer", [THINK, "<|channel|>analysis<|message|>Hm<|return|>", "<|return|>", ()])
 def test_no_final_at_all_is_noted(agent: Any, answer: str | Sequence[int]) -> None:
     events = agent.run(answer)
-    assert agent.finished(events).reason == "stop"
+    assert agent.finished(events).reason == "empty"
     assert "no-final" in [n.code for n in of(events, Note)]
 
 
@@ -502,7 +503,7 @@ def test_a_backend_that_never_waits_is_timed_out_too(agent: Any) -> None:
             while True:
                 yield Token(agent.tok.encode("a")[0])
 
-    events = asyncio.run(collect(agent, Eager([]), limits=Limits(seconds=0.02)))
+    events = asyncio.run(collect(agent, Eager([]), limits=Limits(seconds=0.02, repetition=False)))
     assert agent.finished(events).reason == "limit_time"
 
 

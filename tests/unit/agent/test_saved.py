@@ -41,7 +41,7 @@ def test_a_message_is_written_without_what_is_not_set(message: Message) -> None:
     "change",
     [
         {"format": "other"},
-        {"version": 2},
+        {"version": 3},
         {"effort": "extreme"},
         {"effort": 3},
         {"model": 3},

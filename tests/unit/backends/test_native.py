@@ -63,6 +63,31 @@ def test_tokens_come_in_order_with_finish_on_the_last(make, toy_reference):
     assert again[0].cached == 3
 
 
+class Forced:
+    """A mask that forces ids three at a time, for ever."""
+
+    finished = False
+
+    def mask(self, out):
+        raise AssertionError("what is forced is not sampled")
+
+    def advance(self, ids): ...
+
+    def forced(self):
+        return [5, 6, 7]
+
+    def rollback(self, n): ...
+
+
+def test_all_tokens_of_one_step_arrive_when_the_answer_ends_in_it(make):
+    backend, _ = make()
+    params = SamplingParams(max_tokens=5, mask=Forced())
+    tokens = asyncio.run(asyncio.wait_for(read(backend, [1, 2], params), PATIENCE_S))
+    assert [t.id for t in tokens] == [5, 6, 7, 5, 6]
+    assert [t.finish for t in tokens] == [None] * 4 + ["length"]
+    assert free(backend)
+
+
 def test_many_callers_in_one_loop_run_together(make, toy_reference):
     backend, _ = make()
 

@@ -1,11 +1,12 @@
 """From the options of a command to an open model and a chat: what `chat` and `run` share."""
 
+import json
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -28,12 +29,14 @@ TOOLBOX: dict[str, Callable[[], Tool]] = {"calculator": calculator}
 
 @dataclass(slots=True)
 class Wishes:
-    """What the options of `chat` and `run` ask for; `sampling` holds only what was given."""
+    """What the options of `chat` and `run` ask for; `sampling` (and limits) holds only what was given."""
 
     efforts: tuple[Effort, ...] = ("medium",)
     system: str | None = None
     tools: bool = True
     stop: tuple[str, ...] = ()
+    tool_choice: str = "auto"
+    response_format: dict[str, Any] | None = None
     sampling: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -55,24 +58,54 @@ def answering_options(command: Callable[..., Any]) -> Callable[..., Any]:
             option("--temperature", type=click.FloatRange(0, 2), metavar="T", help=M.OPT_TEMPERATURE),
             option("--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="P", help=M.OPT_TOP_P),
             option("--seed", type=int, metavar="N", help=M.OPT_SEED),
+            option("--max-reasoning-tokens", type=click.IntRange(0), metavar="N", help=M.OPT_MAX_REASONING),
+            option("--grammar/--no-grammar", default=True, help=M.OPT_GRAMMAR),
         )
     ):
         command = decorate(command)
     return command
 
 
+def constraining_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that constrain an answer; `wishes()` reads them."""
+    file = click.Path(dir_okay=False, path_type=Path)
+    command = option("--json-schema", type=file, metavar="FILE", help=M.OPT_JSON_SCHEMA)(command)
+    return option("--tool-choice", metavar="CHOICE", help=M.OPT_TOOL_CHOICE)(command)
+
+
 def wishes(app: App, options: dict[str, Any]) -> Wishes:
-    """Read the values of `answering_options`, ``--effort`` and ``--stop``; raises InputError."""
-    sampling = {
-        name: options.get(name) for name in ("max_tokens", "temperature", "top_p", "seed", "timeout_s")
-    }
+    """Read the values of the options above, of ``--effort`` and ``--stop``; raises InputError."""
+    names = ("max_tokens", "max_reasoning_tokens", "temperature", "top_p", "seed", "timeout_s", "grammar")
+    sampling = {name: options.get(name) for name in names}
+    schema: Path | None = options.get("json_schema")
     return Wishes(
         efforts=parse_efforts(options.get("effort") or "medium", app),
         system=options.get("system"),
         tools=bool(options.get("tools", True)),
         stop=tuple(options.get("stop") or ()),
+        tool_choice=options.get("tool_choice") or "auto",
+        response_format=None if schema is None else _read_schema(schema, app),
         sampling={name: value for name, value in sampling.items() if value is not None},
     )
+
+
+def _read_schema(path: Path, app: App) -> dict[str, Any]:
+    """The JSON Schema in a file; raises InputError where there is none."""
+    try:
+        schema: Any = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        said = app.say(M.CANNOT_OPEN, path=path, why=error.strerror or error)
+        raise InputError(said, value=str(path), remedy=app.say(M.OTHER_NAME)) from error
+    except (ValueError, RecursionError) as error:
+        raise _no_schema(path, str(error), app) from error
+    if not isinstance(schema, dict):
+        raise _no_schema(path, type(schema).__name__, app)
+    return cast(dict[str, Any], schema)
+
+
+def _no_schema(path: Path, why: str, app: App) -> InputError:
+    said = app.say(M.NO_SCHEMA, path=path, why=why)
+    return InputError(said, value=str(path), remedy=app.say(M.GIVE_SCHEMA))
 
 
 def parse_efforts(text: str, app: App) -> tuple[Effort, ...]:
@@ -129,7 +162,15 @@ def _short_path(path: Path) -> str:
 def new_chat(model: Model, wanted: Wishes, effort: Effort) -> Chat:
     """Begin a conversation as the options ask for it."""
     tools = [make() for make in TOOLBOX.values()] if wanted.tools else []
-    return model.chat(system=wanted.system, tools=tools, effort=effort, stop=wanted.stop, **wanted.sampling)
+    return model.chat(
+        system=wanted.system,
+        tools=tools,
+        effort=effort,
+        stop=wanted.stop,
+        tool_choice=wanted.tool_choice,
+        response_format=wanted.response_format,
+        **wanted.sampling,
+    )
 
 
 def english_only_note(model: Model, text: str, app: App) -> str | None:

@@ -15,6 +15,7 @@ from ossia.cli.answer.compare import Answer, compare
 from ossia.cli.answer.opening import (
     Wishes,
     answering_options,
+    constraining_options,
     english_only_note,
     new_chat,
     open_model,
@@ -22,7 +23,14 @@ from ossia.cli.answer.opening import (
 )
 from ossia.cli.answer.prompt_text import checked, read_prompt
 from ossia.cli.app import App, command, model_option, option
-from ossia.cli.failures import EXIT_INTERRUPTED, EXIT_LENGTH, EXIT_NO_ANSWER, EXIT_TIME, EXIT_TURNS
+from ossia.cli.failures import (
+    EXIT_INTERRUPTED,
+    EXIT_LENGTH,
+    EXIT_NO_ANSWER,
+    EXIT_REPETITION,
+    EXIT_TIME,
+    EXIT_TURNS,
+)
 from ossia.cli.messages import M
 from ossia.errors import OssiaError
 from ossia.harmony.messages import Effort
@@ -35,6 +43,8 @@ _EXITS = {
     "limit_tokens": EXIT_LENGTH,
     "limit_turns": EXIT_TURNS,
     "limit_time": EXIT_TIME,
+    "empty": EXIT_NO_ANSWER,
+    "repetition": EXIT_REPETITION,
     "cancelled": EXIT_INTERRUPTED,
 }
 _CUTS = {
@@ -42,6 +52,7 @@ _CUTS = {
     EXIT_TURNS: M.CUT_TURNS,
     EXIT_TIME: M.CUT_TIME,
     EXIT_NO_ANSWER: M.NO_ANSWER,
+    EXIT_REPETITION: M.CUT_REPETITION,
 }
 
 
@@ -52,6 +63,7 @@ _CUTS = {
 @answering_options
 @option("--stop", multiple=True, metavar="TEXT", help=M.OPT_STOP)
 @option("--timeout", "timeout_s", type=click.FloatRange(0, min_open=True), metavar="S", help=M.OPT_TIMEOUT)
+@constraining_options
 @option("--reasoning", is_flag=True, help=M.OPT_REASONING)
 @option("--json", "as_json", is_flag=True, help=M.OPT_JSON_EVENTS)
 @click.pass_obj

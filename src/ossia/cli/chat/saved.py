@@ -9,6 +9,7 @@ from ossia.cli.app import App
 from ossia.cli.messages import M
 from ossia.errors import InputError
 from ossia.hub.cache import write_atomic
+from ossia.tokenizer.base import Tokenizer
 
 
 def save(path: Path, chat: SavedChat, app: App) -> None:
@@ -25,10 +26,11 @@ def save(path: Path, chat: SavedChat, app: App) -> None:
         raise _cannot_open(path, error, app) from error
 
 
-def load(path: Path, app: App) -> SavedChat:
-    """Read a conversation that `save` wrote; raises InputError for anything else."""
+def load(path: Path, app: App, tok: Tokenizer | None = None) -> SavedChat:
+    """Read a conversation that `save` wrote, with its ids where they are of `tok`'s vocabulary; raises
+    InputError for anything else."""
     try:
-        return chat_from_dict(json.loads(path.read_text("utf-8")))
+        return chat_from_dict(json.loads(path.read_text("utf-8")), tok)
     except OSError as error:
         raise _cannot_open(path, error, app) from error
     except (ValueError, RecursionError, InputError) as error:

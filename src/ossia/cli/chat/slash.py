@@ -47,7 +47,9 @@ def obey(line: str, talk: Talk, app: App) -> Reply:
 
 def words(talk: Talk) -> dict[str, tuple[str, ...]]:
     """Return every command with the words its argument can be completed to."""
-    return {**dict.fromkeys(_HANDLERS, ()), "/effort": EFFORTS, "/tools": ("on", "off", *talk.toolbox)}
+    switch = ("on", "off")
+    more = {"/effort": EFFORTS, "/tools": (*switch, *talk.toolbox), "/grammar": switch}
+    return {**dict.fromkeys(_HANDLERS, ()), **more}
 
 
 def _effort(rest: str, talk: Talk, app: App) -> Reply:
@@ -78,6 +80,14 @@ def _tools(rest: str, talk: Talk, app: App) -> Reply:
     return Reply("\n".join(f"{name}: {app.say(state)}" for name, state in states))
 
 
+def _grammar(rest: str, talk: Talk, app: App) -> Reply:
+    if rest not in ("", "on", "off"):
+        return Reply(app.say(M.GRAMMAR_USAGE))
+    if rest:
+        talk.chat.grammar = rest == "on"
+    return Reply(app.say(M.GRAMMAR_IS, state=app.say(M.TOOL_ON if talk.chat.grammar else M.TOOL_OFF)))
+
+
 def _undo(rest: str, talk: Talk, app: App) -> Reply:
     question = talk.undo()
     return Reply(app.say(M.NOTHING_TO_UNDO)) if question is None else Reply(app.say(M.UNDONE), typed=question)
@@ -96,7 +106,7 @@ def _save(rest: str, talk: Talk, app: App) -> Reply:
 
 def _load(rest: str, talk: Talk, app: App) -> Reply:
     path = _path("/load", rest, app)
-    talk.restore(saved.load(path, app))
+    talk.restore(saved.load(path, app, talk.model.tok))
     return Reply(app.say(M.LOADED, path=path, count=len(talk.chat.history)))
 
 
@@ -118,6 +128,7 @@ _HANDLERS: dict[str, Callable[[str, Talk, App], Reply]] = {
     "/effort": _effort,
     "/system": _system,
     "/tools": _tools,
+    "/grammar": _grammar,
     "/fold": lambda rest, talk, app: Reply(fold=True),
     "/reasoning": lambda rest, talk, app: Reply(unfold=True),
     "/undo": _undo,

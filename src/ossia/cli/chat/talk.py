@@ -53,6 +53,10 @@ class Talk:
             self._take(event)
             yield event
 
+    def answer_now(self) -> None:
+        """Have the answer under way come to its final."""
+        self.chat.answer_now()
+
     def undo(self) -> str | None:
         """Take the last question and its answer back; returns the question, None where there is none."""
         self.usage = None
@@ -73,7 +77,7 @@ class Talk:
 
     def saved(self) -> SavedChat:
         """Return what `/save` writes."""
-        return chat_from_dict(self.chat.to_dict())
+        return chat_from_dict(self.chat.to_dict(), self.model.tok)
 
     def context(self) -> tuple[int, int, int]:
         """Return tokens used, the most there can be, and the percentage."""

@@ -1,4 +1,7 @@
-"""The chat in a terminal: ask, stream the answer, obey Ctrl-C, repeat."""
+"""The chat in a terminal: ask, stream the answer, obey Ctrl-C, repeat.
+
+Ctrl-C while the model reasons asks it to answer now; a second one, or one at any other time, stops it.
+"""
 
 import asyncio
 import contextlib
@@ -31,6 +34,7 @@ _CUTS = {
     "limit_tokens": M.CUT_LENGTH,
     "limit_turns": M.CUT_TURNS,
     "limit_time": M.CUT_TIME,
+    "repetition": M.CUT_REPETITION,
 }
 
 
@@ -43,6 +47,7 @@ class TerminalChat:
         self._view = view or View(app)
         self._typed = TypeAhead(self._view.toggle)
         self._work: asyncio.Future[None] | None = None  # the answer under way
+        self._hurried = False  # whether the answer under way was asked to come now
         self._noted = False  # whether the note about languages was given
 
     async def converse(self, terminal_in: Input | None = None, terminal_out: Output | None = None) -> int:
@@ -72,7 +77,7 @@ class TerminalChat:
 
     @contextlib.contextmanager
     def _obeying_ctrl_c(self) -> Generator[None]:
-        """Let Ctrl-C stop the answer under way, and nothing else; the prompt reads it as a key."""
+        """Let Ctrl-C hurry or stop the answer under way, and nothing else; the prompt reads it as a key."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, self._stop)
         try:
@@ -81,7 +86,13 @@ class TerminalChat:
             loop.remove_signal_handler(signal.SIGINT)
 
     def _stop(self) -> None:
-        if self._work is not None:
+        if self._work is None:
+            return
+        if self._view.thinking and not self._hurried:
+            self._hurried = True
+            self._talk.answer_now()
+            self._view.quiet(self._app.say(M.ANSWERING_NOW))
+        else:
             self._work.cancel()
 
     async def _next(self, prompt: Prompt) -> str | None:
@@ -116,8 +127,9 @@ class TerminalChat:
         return reply.leave
 
     async def _answer(self, text: str) -> None:
-        """Stream one answer; Ctrl-C ends it and nothing else."""
+        """Stream one answer; Ctrl-C hurries or ends it and nothing else."""
         self._note_language(text)
+        self._hurried = False
         self._view.begin()
         work = asyncio.ensure_future(self._consume(text))
         ticking = asyncio.ensure_future(self._tick())

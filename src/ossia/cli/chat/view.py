@@ -52,6 +52,11 @@ class View:
         self._markdown = Markdown()
         self.answered = False  # whether some of the final answer has come
 
+    @property
+    def thinking(self) -> bool:
+        """Whether the model is in its chain of thought."""
+        return self._section == "reasoning"
+
     def feed(self, event: events.Event) -> None:
         """Show one event."""
         match event:
