@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ossia.errors import CheckpointError
 from ossia.tokenizer import CheckpointTokenizer, load_checkpoint_tokenizer, load_o200k_harmony
-from ossia.tokenizer.checkpoint import _byte_of_character
+from ossia.tokenizer.checkpoint import byte_of_character
 
 TINY = Path(__file__).parents[2] / "golden" / "tokenizer_tiny.json"
 SPEC: dict[str, Any] = json.loads(TINY.read_text())
@@ -99,7 +99,7 @@ def test_lone_surrogates_become_the_replacement_character() -> None:
 def test_characters_the_vocabulary_has_no_bytes_for_become_the_replacement_character() -> None:
     spec = spec_with()
     for byte, character in ((0x04, "\u0104"), (0xF1, "\u00f1")):
-        assert _byte_of_character()[character] == byte
+        assert byte_of_character()[character] == byte
         del spec["model"]["vocab"][character]
     tok = CheckpointTokenizer("x", spec)
     assert tok.encode("a\x04b") == TOK.encode("a\ufffdb")
@@ -169,7 +169,7 @@ def test_missing_file_is_a_typed_error(tmp_path: Path) -> None:
 
 def o200k_spec() -> dict[str, Any]:
     tok = load_o200k_harmony()
-    character = {b: c for c, b in _byte_of_character().items()}
+    character = {b: c for c, b in byte_of_character().items()}
     vocabulary = {"".join(character[b] for b in tok.decode_bytes([i])): i for i in range(199_998)}
     form = SPEC["added_tokens"][0]
     added = [form | {"id": i, "content": name} for name, i in tok.special_tokens.items()]
