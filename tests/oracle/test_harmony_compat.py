@@ -177,6 +177,16 @@ def test_many_generated_conversations_render_and_parse_alike(comparison: Compari
         comparison.check(seed)
 
 
+DOCS = runpy.run_path(str(GOLDEN.parent / "unit" / "harmony" / "test_compat_docs.py"))
+
+
+@pytest.mark.parametrize("number", range(len(DOCS["CASES"])))
+def test_examples_say_what_happens_there(comparison: Comparison, number: int) -> None:
+    prelude = DOCS["PRELUDE"].replace("from ossia.harmony.compat", "from openai_harmony")
+    prelude = prelude.replace("\nenc = load_harmony_encoding", "\n# ")
+    assert DOCS["outcome"](number, prelude, enc=comparison.theirs) == DOCS["CASES"][number][2]
+
+
 def _main(first: int, end: int) -> None:
     comparison, begun = Comparison(), time.monotonic()
     for seed in range(first, end):
