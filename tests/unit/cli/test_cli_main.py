@@ -13,7 +13,7 @@ from ossia.cli.failures import describe, report
 from ossia.cli.main import execute
 from ossia.errors import ContextLengthError, HashMismatchError, OssiaError
 
-COMMANDS = ["chat", "run", "models", "pull", "rm", "info", "harmony"]
+COMMANDS = ["chat", "run", "models", "pull", "rm", "info", "harmony", "tokens"]
 Raise = Callable[[BaseException], None]
 
 

@@ -112,6 +112,7 @@ def test_ids_are_written_under_their_tokens(
     words, numbers = lines[row], lines[row + 1]
     assert numbers.startswith("200006    1428 200008")
     assert words.index("<|message|>") == numbers.index("200008")
+    assert "␣" in lines[row]
     printed = [int(word) for line in lines for word in line.split() if word.isdigit()]
     assert [n for n in printed if n in set(ids)][: len(ids)] == ids
 

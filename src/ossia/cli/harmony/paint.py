@@ -59,6 +59,12 @@ def shown(token: Token) -> str:
     return visible(text.replace("\r", "␍").replace("\n", _NEWLINE).replace("\t", "⇥"))
 
 
+def _in_cell(token: Token) -> str:
+    """What `grid` shows: spaces alone would not be seen."""
+    text = shown(token)
+    return text if text.strip(" ") else "␣" * len(text)
+
+
 @dataclass(frozen=True, slots=True)
 class Painter:
     """Paints the tokens of one reading. `colour`: shades tell tokens apart, else signs do."""
@@ -116,12 +122,12 @@ class Painter:
         yield from self._row(row)
 
     def _cells(self, token: Token) -> int:
-        return max(cell_len(shown(token)), len(str(token.id)), 1)
+        return max(cell_len(_in_cell(token)), len(str(token.id)))
 
     def _row(self, tokens: Sequence[Token]) -> Iterator[Text]:
         texts, ids, marks = Text(), Text(), Text()
         for token in tokens:
-            cells, text = self._cells(token), shown(token)
+            cells, text = self._cells(token), _in_cell(token)
             texts.append(text, self.style(token))
             texts.append(" " * (cells - cell_len(text) + _GAP))
             ids.append(str(token.id).ljust(cells + _GAP), Style(dim=True))
