@@ -41,7 +41,8 @@ _NAMES = {
     "ben": "Bengali", "mar": "Marathi", "guj": "Gujarati", "pan": "Punjabi", "tam": "Tamil", "tel": "Telugu",
     "kan": "Kannada", "mal_chillus": "Malayalam", "sin": "Sinhala", "tha": "Thai", "lao": "Lao",
     "khm": "Khmer", "mya": "Burmese", "vie": "Vietnamese", "ind": "Indonesian", "tgl": "Tagalog",
-    "jpn": "Japanese", "kor": "Korean", "cmn_hans": "Chinese (simplified)", "cmn_hant": "Chinese (traditional)",
+    "jpn": "Japanese", "kor": "Korean",
+    "cmn_hans": "Chinese (simplified)", "cmn_hant": "Chinese (traditional)",
     "swh": "Swahili", "amh": "Amharic", "yor": "Yoruba", "zul": "Zulu", "som": "Somali",
 }  # fmt: skip
 
