@@ -107,18 +107,15 @@ class ToolNamespaceConfig(BaseModel):
         return ToolNamespaceConfig.model_validate(PYTHON)
 
 
-class _WithTools(Content):
-    """What system and developer contents share: namespaces by name, and their way to JSON."""
+Tools = dict[str, ToolNamespaceConfig] | None
 
-    tools: dict[str, ToolNamespaceConfig] | None = None
+
+class _Structured(Content):
+    """What system and developer contents share: their way from and to JSON."""
 
     @classmethod
     def new(cls) -> Self:
         return cls()
-
-    def with_tools(self, ns_config: ToolNamespaceConfig) -> Self:
-        self.tools = {**(self.tools or {}), ns_config.name: ns_config}
-        return self
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> Self:
@@ -135,7 +132,7 @@ def _default(field: Any) -> object:
     return field.get_default(call_default_factory=True)
 
 
-class SystemContent(_WithTools):
+class SystemContent(_Structured):
     """The server's own message: identity, effort, dates, built-in tools, channels."""
 
     model_identity: str | None = IDENTITY
@@ -145,6 +142,7 @@ class SystemContent(_WithTools):
     channel_config: ChannelConfig | None = Field(
         default_factory=lambda: ChannelConfig.require_channels(list(CHANNELS))
     )
+    tools: Tools = None
 
     def with_model_identity(self, model_identity: str) -> "SystemContent":
         self.model_identity = model_identity
@@ -169,6 +167,10 @@ class SystemContent(_WithTools):
     def with_required_channels(self, channels: list[str]) -> "SystemContent":
         return self.with_channel_config(ChannelConfig.require_channels(channels))
 
+    def with_tools(self, ns_config: ToolNamespaceConfig) -> "SystemContent":
+        self.tools = {**(self.tools or {}), ns_config.name: ns_config}
+        return self
+
     def with_browser_tool(self) -> "SystemContent":
         return self.with_tools(ToolNamespaceConfig.browser())
 
@@ -179,13 +181,18 @@ class SystemContent(_WithTools):
         return {**self._without_needless_nones(), "type": "system_content"}
 
 
-class DeveloperContent(_WithTools):
+class DeveloperContent(_Structured):
     """The application's message: instructions and function tools."""
 
     instructions: str | None = None
+    tools: Tools = None
 
     def with_instructions(self, instructions: str) -> "DeveloperContent":
         self.instructions = instructions
+        return self
+
+    def with_tools(self, ns_config: ToolNamespaceConfig) -> "DeveloperContent":
+        self.tools = {**(self.tools or {}), ns_config.name: ns_config}
         return self
 
     def with_function_tools(self, tools: Sequence[ToolDescription]) -> "DeveloperContent":
