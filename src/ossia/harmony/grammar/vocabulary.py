@@ -6,6 +6,11 @@ import llguidance
 
 from ossia.tokenizer.base import Tokenizer
 
+# Classes of tokens that llguidance allows or forbids at one go. Its own are for strings of JSON up to 10 and
+# 30 characters; with these the masks inside strings of bounded length cost half as much (p99).
+_IN_STRING = r'[^"\\\x00-\x1F\x7F]'
+_SLICES = [r"[\x20\x0A\x0D\x09]+", *(_IN_STRING + f"{{1,{n}}}" for n in (4, 7, 10, 16)), _IN_STRING + "+"]
+
 
 class _Pieces:
     """What llguidance asks of a tokenizer. Control tokens are marked, so that no text matches them."""
@@ -29,7 +34,7 @@ def build_vocabulary(tok: Tokenizer) -> llguidance.LLTokenizer:
 
     Takes 0.7 s for 201,088 tokens, and llguidance holds the GIL all that time.
     """
-    return llguidance.LLTokenizer(_Pieces(tok))  # pyright: ignore[reportArgumentType]
+    return llguidance.LLTokenizer(_Pieces(tok), slices=_SLICES)  # pyright: ignore[reportArgumentType]
 
 
 @cache
