@@ -33,6 +33,17 @@ def row(n: int) -> dict[str, Any]:
     }
 
 
+def with_objects(name: str) -> dict[str, Any]:
+    """A row whose arguments and schema are objects, with keys that no other row has."""
+    tool = {
+        "name": "set",
+        "parameters": {"type": "object", "properties": {name: {"type": "string", "enum": [name]}}},
+    }
+    call = {"type": "function", "function": {"name": "set", "arguments": {name: name}}}
+    asked = {"role": "user", "content": "Go."}
+    return {"tools": [tool], "messages": [asked, {"role": "assistant", "tool_calls": [call]}]}
+
+
 class Watched(SFTTrainer):
     """Keeps what each step was given and what it made of it."""
 
@@ -108,3 +119,11 @@ def test_sfttrainer_takes_the_rows_unchanged(model: GptOssForCausalLM, tmp_path:
     for loss, by_hand in trainer.losses:
         assert loss == pytest.approx(by_hand, rel=1e-5)
     assert trainer.losses[0][0] > trainer.losses[-1][0] > 0, "something was learnt"
+
+
+def test_rows_are_the_same_from_a_table() -> None:
+    tok = load_checkpoint_tokenizer(TINY)
+    rows = [with_objects("a"), with_objects("b")]
+    table = Dataset.from_list(rows)
+    assert table[0] != rows[0], "a table pads"
+    assert list(training_rows(table, tok)) == list(training_rows(rows, tok))

@@ -8,7 +8,7 @@ the ids are trained with it does not know.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from ossia.errors import HarmonyError, InputError
 from ossia.harmony.formats.chat import conversation_from_chat
@@ -63,8 +63,9 @@ def training_rows(
     """Yield ``{"input_ids", "labels"}`` for every assistant turn of every row.
 
     A row holds `messages`, and if it likes `tools` and `reasoning_effort`, as `conversation_from_chat` reads
-    them; or Harmony text as `text`. `last_turn_only`: for rows whose earlier turns have lost their
-    reasoning, and would teach to answer without.
+    them; or Harmony text as `text`. A null in an object is left out, since tables pad with it; in arguments
+    and schemas that are JSON text it stays. `last_turn_only`: for rows whose earlier turns have lost
+    their reasoning, and would teach to answer without.
 
     Raises InputError naming the row and the place in it, for malformed Harmony too, and for a row in which
     there is nothing to learn.
@@ -86,8 +87,8 @@ def _conversation(row: Mapping[str, Any], tok: Tokenizer) -> Conversation:
     fields = as_object(row, "the row")
     if fields.get("messages") is not None:
         effort = effort_of(fields.get("reasoning_effort"), "reasoning_effort")
-        messages = as_list(fields["messages"], "messages")
-        return conversation_from_chat(messages, fields.get("tools"), effort=effort)
+        messages = as_list(_unpadded(fields["messages"]), "messages")
+        return conversation_from_chat(messages, _unpadded(fields.get("tools")), effort=effort)
     text = text_of(fields, "text", "the row")
     if text is None:
         limit = ("messages", "text")
@@ -98,6 +99,14 @@ def _conversation(row: Mapping[str, Any], tok: Tokenizer) -> Conversation:
         remedy = "Correct the text: `ossia harmony lint` shows all that is wrong with it."
         raise wrong("text", error.message, error.value, error.limit, remedy) from error
     return Conversation(tuple(messages))
+
+
+def _unpadded(value: Any) -> Any:
+    """`value` without the nulls of its objects."""
+    if isinstance(value, Mapping):
+        fields = cast(Mapping[str, Any], value)
+        return {key: _unpadded(item) for key, item in fields.items() if item is not None}
+    return [_unpadded(item) for item in cast(list[Any], value)] if isinstance(value, list) else value
 
 
 def _turns(messages: Sequence[Message]) -> Iterator[tuple[int, int]]:

@@ -183,6 +183,20 @@ def test_rows_of_chat_messages() -> None:
     assert list(training_rows(rows, TOK, last_turn_only=True)) == [made[1].as_dict(), made[2].as_dict()]
 
 
+def test_what_a_table_pads_rows_with_is_left_out() -> None:
+    def row(properties: dict[str, Any], arguments: Any, **padding: Any) -> dict[str, Any]:
+        tool = {"name": "f", "parameters": {"type": "object", "properties": properties}}
+        call = {"function": {"name": "f", "arguments": arguments}}
+        return chat(ASKED, {"role": "assistant", "tool_calls": [call]} | padding, tools=[tool])
+
+    plain = row({"a": {"type": "string"}}, {"a": "x"})
+    padded = row({"a": {"type": "string", "enum": None}, "b": None}, {"a": "x", "b": None}, thinking=None)
+    assert list(training_rows([padded], TOK)) == list(training_rows([plain], TOK))
+    meant = row({"a": {"type": "string"}}, '{"a":"x","b":null}')
+    (example,) = training_rows([meant], TOK)
+    assert '{"a":"x","b":null}<|call|>' in TOK.decode(example["input_ids"])
+
+
 def test_rows_of_harmony_text_are_learnt_as_they_are_spelt() -> None:
     one = "<|start|>system<|message|>Anything<|end|><|start|>user<|message|>a<|end|>"
     thought = f"{OPEN}<|channel|>analysis<|message|>b<|end|>"
