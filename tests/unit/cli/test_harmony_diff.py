@@ -107,6 +107,12 @@ def test_canonical_shows_where_sampled_ids_differ(
     assert diff_json(app, capsys, "--canonical", "--no-drop-analysis", even)["equal"]
 
 
+def test_an_answer_stays_one_when_it_is_rendered_anew(app: App, tmp_path: Path, capsys: Capture) -> None:
+    answer = "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>Hi<|end|>"
+    path = write(tmp_path, "answer.txt", answer)
+    assert diff_json(app, capsys, "--canonical", "--no-drop-analysis", path)["equal"]
+
+
 def test_options_hold_for_both_of_two_inputs(app: App, tmp_path: Path, capsys: Capture) -> None:
     a = write(tmp_path, "a.json", calling('{"city": "Busan"}'))
     b = write(tmp_path, "b.json", calling('{"city": "Busan"}'))

@@ -147,8 +147,7 @@ def _uncanonical(source: Source, reading: Reading, tok: Tokenizer) -> Iterator[F
     """The first id that rendering the messages anew would choose otherwise; how each ends does not count."""
     ends = (tok.markers.end, tok.markers.return_)
     canonical = source.rendered(tok, Rules(canonical=True, drop_analysis=False))
-    offset = len(canonical) - len(reading.tokens) if reading.prompted else 0
-    for token, other in zip(reading.tokens, canonical[max(offset, 0) :], strict=False):
+    for token, other in zip(reading.tokens, canonical, strict=False):
         if token.id != other and not (token.id in ends and other in ends):
             yield Finding("not-canonical", token.index, token.index + 1, f"{token.id}, canonical {other}")
             return

@@ -79,15 +79,17 @@ class Source:
         if self.ids is not None and rules is None:
             return self.ids
         rules = rules or Rules()
-        return tuple(
-            render_conversation(
-                self.messages(tok),
-                tok,
-                canonical=rules.canonical,
-                schema=rules.schema,
-                drop_analysis=rules.drop_analysis,
-            )
+        ids = render_conversation(
+            self.messages(tok),
+            tok,
+            canonical=rules.canonical,
+            schema=rules.schema,
+            drop_analysis=rules.drop_analysis,
         )
+        prompt = [tok.markers.start, *tok.encode("assistant")]
+        if self.ids is not None and role_before(self.ids, tok) and ids[: len(prompt)] == prompt:
+            del ids[: len(prompt)]  # it stood in the prompt
+        return tuple(ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,7 @@ def read_source(name: str, text: str, vocabulary: Vocabulary, app: App) -> Sourc
         raise InputError(app.say(W.EMPTY, name=name), value=name, remedy=app.say(W.GIVE_KINDS))
     value = _json_object(text)
     if value is not None and value.get("format") == FORMAT:
-        return _resumed(name, chat_from_dict(value), vocabulary)
+        return _resumed(name, chat_from_dict(value, vocabulary.tok), vocabulary)
     document = read_document(text, vocabulary.tok)
     kept = text if document.kind == "text" and value is None else None
     return Source(name, document.kind, document.ids, document.conversation, kept)
