@@ -82,6 +82,8 @@ class Comparison:
         self.counts["conversations"] += 1
         self.counts["messages"] += len(ours.messages)
         self.counts["tokens"] += len(ids or ())
+        if ids and seed % 4 == 0:
+            self._encode(seed, ids)
         if ours.messages:
             self._render_one(seed, rng.randrange(len(ours.messages)), ours, theirs)
         if ids and all(parses_alike(m) for m in theirs.messages):
@@ -137,6 +139,13 @@ class Comparison:
             self.theirs.render, told, reference.RenderOptions(conversation_has_function_tools=functions)
         )
         assert got == (None if refused_by_ossia(message) else expected), (seed, at)
+
+    def _encode(self, seed: int, ids: list[int]) -> None:
+        text = self.ours.decode_utf8(ids)
+        assert text == self.ours.decode(ids) == self.theirs.decode_utf8(ids), seed
+        for special in ({"allowed_special": "all"}, {"disallowed_special": ()}):
+            assert self.ours.encode(text, **special) == self.theirs.encode(text, **special), seed
+        self.counts["texts"] += 1
 
     def _parse(self, seed: int, ids: list[int], role: str | None, *, stream: bool) -> None:
         ours = self.ours.parse_messages_from_completion_tokens(ids, role and compat.Role(role))
