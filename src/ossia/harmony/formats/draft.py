@@ -44,15 +44,18 @@ class Draft:
         self._calls: dict[str, str] = {}  # by id
 
     def instruct(self, text: str) -> None:
+        """Text of the application: what the model is told to do."""
         if self._messages:
             self._messages.append(Message("developer", DeveloperContent(text)))
         else:
             self._instructions.append(text)
 
     def ask(self, text: str, name: str | None, where: str) -> None:
+        """What a user says; `name` tells several apart."""
         self._messages.append(checked(replace(user(text), name=name), where))
 
     def think(self, text: str) -> None:
+        """The assistant's chain of thought."""
         self._messages.append(Message("assistant", text, channel="analysis"))
 
     def announce(self, text: str) -> None:
@@ -60,6 +63,7 @@ class Draft:
         self._messages.append(Message("assistant", text, channel="commentary"))
 
     def answer(self, text: str) -> None:
+        """The assistant's final, which ends the turn."""
         self._messages.append(Message("assistant", text, channel="final"))
 
     def call(self, name: str, text: str, call_id: str | None, where: str, *, json: bool = True) -> None:
@@ -78,6 +82,7 @@ class Draft:
         self._messages.append(checked(tool_result(self._answered(call_id, name, where), text), where))
 
     def conversation(self) -> Conversation:
+        """Everything taken so far, behind its opening."""
         opening = [Message("system", self._system)]
         if self._instructions or self._tools:
             text = "\n\n".join(self._instructions) or None
