@@ -1,6 +1,7 @@
 """StreamableParser under openai-harmony's names: its properties, where it raises, how it recovers."""
 
 import json
+import random
 from typing import Any
 
 import pytest
@@ -264,3 +265,35 @@ def test_messages_remember_how_they_were_sampled() -> None:
     )
     canonical = "<|start|>assistant to=functions.x<|channel|>commentary <|constrain|>json<|message|>"
     assert ENC.decode(ENC.render(call)).startswith(canonical)
+
+
+def mutated(rng: random.Random) -> list[int]:
+    """A step with tokens lost, doubled, swapped for markers, or random ids."""
+    ids = ids_of(STEP if rng.random() < 0.5 else "<|channel|>final<|message|>Hi 🫠<|return|>")
+    for _ in range(rng.randrange(6)):
+        at = rng.randrange(len(ids))
+        marker = rng.choice([*range(200_000, 200_020), rng.randrange(201_088), 173_781])
+        ids[at : at + 1] = rng.choice([[], [ids[at]] * 2, [marker], [ids[at], marker]])
+        ids = ids or [marker]
+    return ids
+
+
+def test_whatever_comes_is_read_or_refused() -> None:
+    rng = random.Random(7)
+    refused = 0
+    for _ in range(600):
+        ids, role = mutated(rng), rng.choice([Role.ASSISTANT, None])
+        parser = StreamableParser(ENC, role, strict=False)
+        for i in ids:
+            parser.process(i)
+            assert (parser.state is StreamState.CONTENT) == ("header" in parser.state_data)
+        assert parser.process_eos().messages == ENC.parse_messages_from_completion_tokens(
+            ids, role, strict=False
+        )
+        try:
+            strict = ENC.parse_messages_from_completion_tokens(ids, role)
+        except HarmonyError:
+            refused += 1
+        else:
+            assert strict == parser.messages
+    assert 50 < refused < 550
