@@ -14,6 +14,7 @@ import pytest
 
 from ossia.agent.card import ModelCard, opening
 from ossia.agent.events import Event, Finished
+from ossia.agent.limits import Limits
 from ossia.agent.loop import run
 from ossia.backends.scripted import ScriptedBackend
 from ossia.harmony.incremental import Rendering
@@ -178,3 +179,28 @@ def test_a_thousand_conversations_are_learnt_as_they_were_sampled(name: str, see
     turns, steps = (sum(column) for column in zip(*counts, strict=True))
     assert turns > 1000
     assert steps > 2 * turns, "too few tool loops to mean anything"
+
+
+def test_a_hurried_answer_is_learnt_with_what_hurried_it() -> None:
+    tok = load_o200k_harmony()
+    marks = tok.markers
+    thought = [
+        marks.channel,
+        *tok.encode("analysis"),
+        marks.message,
+        *tok.encode("one two three four five six"),
+    ]
+    answered = [*tok.encode("Done."), marks.return_]
+    backend = ScriptedBackend([thought, answered], 100_000)
+    talk = Conversation((*opening(CARD), user("Hi")))
+
+    async def ask() -> Event:
+        return [e async for e in run(backend, tok, talk, limits=Limits(reasoning_tokens=3))][-1]
+
+    finished = asyncio.run(ask())
+    assert isinstance(finished, Finished)
+    (example,) = training_examples(finished.conversation, tok, schema="full")
+    first, last = backend.prompts
+    assert len(last) < len(first) + len(thought) + 7, "the thought was cut short"
+    assert example.input_ids == last + answered
+    assert example.labels == [NOT_LEARNT] * len(first) + (last + answered)[len(first) :]
