@@ -118,7 +118,7 @@ class _Reading:
             self.channel,
             self.recipient,
             self.content_type,
-            self.recipient_in,
+            self.recipient_in if self.channel else "author",
             rest,
             self.says_role,
             tuple(self.notes),
@@ -209,8 +209,8 @@ class _Reading:
         for word in self.spare:
             if self.recipient is None and _TOOL.fullmatch(word):
                 self._name_recipient(word)
-            elif self.channel is None and word in CHANNELS:
-                self.channel = word
+            elif self.channel is None and (known := _channel_in(word)):
+                self.channel = known
                 self.notes.append(("misplaced-channel", word))
             elif self.content_type is None and self.channel is not None and _is_content_type(word):
                 self.content_type = word
@@ -276,4 +276,4 @@ def _channel_in(word: str) -> str | None:
 
 
 def _is_content_type(word: str) -> bool:
-    return word not in CHANNELS and _CONTENT_TYPE.fullmatch(word) is not None
+    return _channel_in(word) is None and _CONTENT_TYPE.fullmatch(word) is not None
