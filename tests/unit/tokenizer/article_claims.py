@@ -6,7 +6,9 @@ makes the numbers that the tests compare with, of cl100k_base and r50k_base (GPT
 .tiktoken files, as `ossia tokens --fetch` keeps them.
 """
 
+import base64
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -39,6 +41,11 @@ EMOJI_RANGES = (
     (0x1FA80, 0x1FA89), (0x1FA8F, 0x1FAC6), (0x1FACE, 0x1FADC), (0x1FADF, 0x1FAE9), (0x1FAF0, 0x1FAF8),
 )  # fmt: skip
 """Code points with the property Emoji_Presentation, Unicode 16."""
+_GROUPS = {
+    "arabic": re.compile(" ?[\u0621-\u064a]{2,}"),
+    "chinese": re.compile(" ?[\u4e00-\u9fff]{2,}"),
+    "hangul": re.compile(" ?[\uac00-\ud7a3]{2,}"),
+}
 LANGUAGES = ("eng", "arb", "kor", "cmn_hans", "cmn_hant", "jpn", "hin", "rus", "tam", "hye")
 
 
@@ -49,6 +56,7 @@ def measure(encode: Encode) -> dict[str, Any]:
     digits = ["7", "42", "365", "1234", "65536", "1234567", "3.14159", "1000000000"]
     return {
         "emoji": _lengths(encode, _emoji()),
+        "emoji after a space": _lengths(encode, (f" {c}" for c in _emoji())),
         "cjk block": _lengths(encode, map(chr, CJK_BLOCK)),
         "hangul syllables": _lengths(encode, map(chr, SYLLABLES)),
         "chinese as written": _lengths(encode, _chinese(texts["cmn_hans"] + texts["cmn_hant"])),
@@ -61,6 +69,12 @@ def measure(encode: Encode) -> dict[str, Any]:
         "with leading zeros": sum(len(encode(f"{n:03}")) == 1 for n in range(1000)),
         "numbers": {number: len(encode(number)) for number in digits},
     }
+
+
+def measure_tokens(tokens: Iterable[bytes]) -> dict[str, int]:
+    """How many of a vocabulary's tokens are two or more letters of one script (a space may lead)."""
+    texts = [text for token in tokens if (text := token.decode(errors="ignore")).encode() == token]
+    return {script: sum(bool(pattern.fullmatch(t)) for t in texts) for script, pattern in _GROUPS.items()}
 
 
 def _emoji() -> Iterable[str]:
@@ -78,7 +92,11 @@ def _lengths(encode: Encode, characters: Iterable[str]) -> dict[str, int]:
     return {str(tokens): counts[tokens] for tokens in sorted(counts)}
 
 
+def _counted(name: str, folder: Path) -> dict[str, Any]:
+    file = folder / f"{name}.tiktoken"
+    tokens = [base64.b64decode(line.split()[0]) for line in file.read_bytes().splitlines()]
+    return measure(RankedCutter(name, file).encode) | {"groups in one token": measure_tokens(tokens)}
+
+
 if __name__ == "__main__":
-    names = ("cl100k_base", "r50k_base")
-    cutters = [RankedCutter(name, Path(sys.argv[1]) / f"{name}.tiktoken") for name in names]
-    print(json.dumps({cutter.name: measure(cutter.encode) for cutter in cutters}, indent=1))
+    print(json.dumps({n: _counted(n, Path(sys.argv[1])) for n in ("cl100k_base", "r50k_base")}, indent=1))

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from ossia.tokenizer import load_o200k_harmony
+from ossia.tokenizer.vocabulary import read_pieces
 
-from .article_claims import CJK_BLOCK, SYLLABLES, measure
+from .article_claims import CJK_BLOCK, SYLLABLES, measure, measure_tokens
 
 THEN: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / "article_claims.json").read_text())
 CL100K, GPT2 = THEN["cl100k_base"], THEN["r50k_base"]
@@ -21,7 +22,8 @@ CL100K, GPT2 = THEN["cl100k_base"], THEN["r50k_base"]
 
 @pytest.fixture(scope="module")
 def now() -> dict[str, Any]:
-    return measure(load_o200k_harmony().encode)
+    groups = {"groups in one token": measure_tokens(read_pieces())}
+    return measure(load_o200k_harmony().encode) | groups
 
 
 def pieces(text: str) -> list[str]:
@@ -41,6 +43,13 @@ def test_emoji_take_two_tokens_instead_of_three__true_of_two_thirds(now: dict[st
     assert pieces("👍") == ["👍"]
 
 
+def test_after_a_space_emoji_gain_less(now: dict[str, Any]) -> None:
+    """The space joins the first bytes, so that a frequent emoji is no longer one token."""
+    assert CL100K["emoji after a space"] == {"1": 3, "2": 299, "3": 910}
+    assert now["emoji after a space"] == {"1": 9, "2": 680, "3": 523}
+    assert len(pieces(" 🔥")) == 2
+
+
 def test_chinese_characters_take_two_tokens_instead_of_three__true(now: dict[str, Any]) -> None:
     size = len(CJK_BLOCK)
     assert CL100K["cjk block"] == {"1": 549, "2": 12396, "3": 8047}
@@ -53,11 +62,15 @@ def test_chinese_as_it_is_written_takes_one_token_a_character(now: dict[str, Any
     """The claim is about rare characters: of those the Declaration uses, nine in ten are one token."""
     assert CL100K["chinese as written"] == {"1": 282, "2": 319, "3": 56}
     assert now["chinese as written"] == {"1": 576, "2": 80, "3": 1}
+    assert CL100K["groups in one token"]["chinese"] == 237
+    assert now["groups in one token"]["chinese"] == 4013
     assert now["declaration"]["cmn_hans"] / CL100K["declaration"]["cmn_hans"] < 0.69
 
 
 def test_arabic_is_grouped__true(now: dict[str, Any]) -> None:
     assert (CL100K["declaration"]["arb"], now["declaration"]["arb"]) == (5251, 2378)
+    assert CL100K["groups in one token"]["arabic"] == 32
+    assert now["groups in one token"]["arabic"] == 5975
     assert pieces("مرحبا بالعالم") == ["مرح", "با", " بالع", "الم"]
 
 
@@ -84,6 +97,7 @@ def test_korean_takes_fewer_tokens__true(now: dict[str, Any]) -> None:
     assert CL100K["hangul syllables"] == {"1": 129, "2": 4263, "3": 6780}
     assert now["hangul syllables"] == {"1": 677, "2": 7135, "3": 3360}
     assert sum(now["hangul syllables"].values()) == len(SYLLABLES)
+    assert (CL100K["groups in one token"]["hangul"], now["groups in one token"]["hangul"]) == (62, 1218)
     assert (CL100K["declaration"]["kor"], now["declaration"]["kor"]) == (4658, 2743)
 
 
