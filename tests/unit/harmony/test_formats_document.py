@@ -139,7 +139,7 @@ documents = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(value=documents)
 def test_whatever_the_json_says_it_is_read_or_refused(value: Any) -> None:
     try:
