@@ -36,10 +36,15 @@ def ids(text: str) -> list[int]:
 
 
 class Puppet:
-    """Says `script`, one id whenever logits are asked for, then the same id for ever."""
+    """Says `script`, one answer after another, then the same id for ever.
 
-    def __init__(self, script: Sequence[int]) -> None:
-        self.script = list(script)
+    Where it is in its script it reads off the tokens it is given: some of them it never sampled, the grammar
+    forced them.
+    """
+
+    def __init__(self, *script: Sequence[int]) -> None:
+        self.script = [[*ids("<|start|>assistant"), *answer] for answer in script]
+        self.known: list[int] = []
         self.may_speak = threading.Event()
         self.may_speak.set()
 
@@ -47,18 +52,29 @@ class Puppet:
 
     def forward(self, batch: Batch) -> NDArray[np.float32]:
         assert self.may_speak.wait(30)
+        first = int(batch.positions[0])
+        self.known[first:] = batch.token_ids.tolist()
         logits = np.zeros((len(batch.logit_rows), TOK.vocab_size), np.float32)
         for row in logits:
-            row[self.script.pop(0) if self.script else TOK.encode("a")[0]] = 50
+            row[self.next_id()] = 50
         return logits
+
+    def next_id(self) -> int:
+        while self.script and TOK.decode(self.script[0]) in TOK.decode(self.known):
+            self.script.pop(0)
+        if not self.script:
+            return TOK.encode("a")[0]
+        answer = self.script[0]
+        said = next(n for n in range(len(answer) - 1, 0, -1) if self.known[-n:] == answer[:n])
+        return answer[said]
 
 
 @pytest.fixture
 def make() -> Iterator[Callable[..., tuple[Model, Puppet]]]:
     models: list[Model] = []
 
-    def build(script: str, context: int = 2048) -> tuple[Model, Puppet]:
-        puppet = Puppet(ids(script))
+    def build(*script: str, context: int = 2048) -> tuple[Model, Puppet]:
+        puppet = Puppet(*map(ids, script))
         engine = Engine(
             puppet,
             puppet,
@@ -91,7 +107,7 @@ def idle(model: Model) -> bool:
 
 
 def test_a_tool_call_costs_only_what_is_new(make: Callable[..., tuple[Model, Puppet]]) -> None:
-    model, _ = make(CALL + FINAL)
+    model, _ = make(CALL, FINAL)
     reply = model.chat(tools=[add], temperature=0).send("1 + 2?")
     assert (reply.text, reply.calls[0].result) == ("It is 3.", "3")
     new = ids("<|start|>functions.add to=assistant<|channel|>commentary<|message|>3<|end|><|start|>assistant")

@@ -19,9 +19,9 @@ _LEAST_REPEATS = 5  # of any period: a refrain or a template may come four times
 
 # Tokens that must repeat, by what is repeated. One token alone: a ruler of 500 dashes takes 8 to 70 tokens, a
 # kilobyte of zeros in base64 at most 170. Few different ones (at most 8: brackets, commas, digits, a
-# newline): an array of 784 zeros, an image of 28 × 28, is 1,600 tokens. More than that is prose or code,
+# newline): an image of 28 × 28 zeros is 2,350 tokens as JSON. More than that is prose or code,
 # which a person repeats for a page (40 lines of 12 tokens make 480), hardly for three.
-_ONE, _FEW, _MANY = 512, 2048, 1024
+_ONE, _FEW, _MANY = 512, 2560, 1024
 _FEW_KINDS = 8
 
 
