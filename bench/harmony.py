@@ -307,7 +307,7 @@ def _read(
 
 
 def show(rows: list[Row], delays: dict[str, dict[str, list[float]]]) -> None:
-    console = Console(width=108)
+    console = Console(width=116)
     table = Table("", "", "Ossia", "openai-harmony", "ratio", title="processor time; median (10th–90th)")
     for row in rows:
         table.add_row(row.name, row.unit, *map(_spread, (row.ours, row.theirs, row.ratios)))
