@@ -1,6 +1,7 @@
 """Writes `docs/harmony-repairs.md` from `harmony_malformed.json`: run it after changing a shape."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -40,16 +41,19 @@ With `strict=True` the first diagnostic is raised as a `HarmonyError` instead. A
 a diagnostic remembers its ids and renders again exactly as it was sampled; a mended one renders in canonical
 form.
 
-| Code | What it says |
-| --- | --- |
+The codes:
+
 {codes}
 
 Below are the {count} shapes the parser is tested on: found in public threads, or (where it says *after*) a
 variation of what a thread shows. `⟦…⟧` is a marker spelled out as ordinary text, `⏎` a line break. Every
-example continues a prompt that ended in `<|start|>assistant`. The page is made from the tests' own data.
+example continues a prompt that ended in `<|start|>assistant`. openai-harmony 0.0.8 in its strict default
+refuses {refuses} of them, reads {alike} as Ossia does, and {otherwise} otherwise, mostly with part of the
+header in the recipient or with markers in the text. The page is made from the tests' own data.
 """
 
 
+REFERENCE = {"alike": "the same", "refuses": "an error", "otherwise": "something else"}
 MEANINGS = {
     "bare-recipient": "A recipient without `to=`.",
     "call-channel": "A call to a function outside the commentary channel.",
@@ -80,8 +84,12 @@ MEANINGS = {
 
 def page(shapes: Sequence[dict[str, Any]]) -> str:
     """Return the whole page."""
-    codes = "\n".join(f"| `{code}` | {meaning} |" for code, meaning in MEANINGS.items())
-    parts = [INTRODUCTION.replace("{count}", str(len(shapes))).replace("{codes}", codes)]
+    codes = "\n".join(f"- `{code}`: {meaning}" for code, meaning in MEANINGS.items())
+    words = dict(Counter(shape["reference"] for shape in shapes)) | {"count": len(shapes), "codes": codes}
+    introduction = INTRODUCTION
+    for word, value in words.items():
+        introduction = introduction.replace(f"{{{word}}}", str(value))
+    parts = [introduction]
     for group, members in groupby(shapes, key=lambda shape: shape["group"]):
         parts.append(f"\n## {_markers_as_code(group)}\n")
         parts += [_entry(shape) for shape in members]
@@ -106,6 +114,7 @@ def _entry(shape: dict[str, Any]) -> str:
         "",
         *(f"- {_said(message)}" for message in shape["messages"]),
         f"- {codes}",
+        f"- openai-harmony 0.0.8: {REFERENCE[shape['reference']]}",
         "",
     ]
     return "\n".join(lines)
