@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ossia.errors import HarmonyError
 from ossia.harmony import (
     ContentDelta,
     Conversation,
@@ -364,3 +365,50 @@ def test_feeding_goes_on_after_finish() -> None:
         parser.feed(i)
     assert [m.text for m in parser.messages] == ["a", "b"]
     assert parser.spans[-1].end == 11
+
+
+@pytest.mark.parametrize("text", [*WELL_FORMED, *SLIPS, *CUTS])
+@pytest.mark.parametrize("size", [2, 3, 100])
+def test_many_at_once_is_one_by_one(tok: Tokenizer, text: str, size: int) -> None:
+    one, events = run(text, tok)
+    many = StreamParser(tok)
+    ids = to_ids(text, tok)
+    told = [event for at in range(0, len(ids), size) for event in many.feed_all(ids[at : at + size])]
+    told += many.finish()
+    assert [e for e in told if not isinstance(e, ContentDelta)] == [
+        e for e in events if not isinstance(e, ContentDelta)
+    ]
+    assert many.messages == one.messages
+    assert many.spans == one.spans
+
+
+def test_a_run_of_text_is_one_delta() -> None:
+    parser = StreamParser(O200K)
+    parser.feed_all(to_ids("<|channel|>final<|message|>"))
+    emoji = O200K.encode("🫠")
+    assert parser.feed_all([*O200K.encode("It is four "), *emoji[:-1]]) == [
+        ContentDelta("It is four ", "final", None)
+    ]
+    assert parser.feed_all(emoji[-1:]) == [ContentDelta("🫠", "final", None)]
+    assert parser.feed_all([]) == []
+
+
+def test_strict_names_the_first_slip() -> None:
+    text = "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>finalHi<|return|>"
+    with pytest.raises(HarmonyError, match="tokens 5 to 11: missing-message") as error:
+        parse(to_ids(text), O200K, "assistant", strict=True)
+    assert error.value.value == Diagnostic("missing-message", 5, 11)
+    assert "without strict" in error.value.remedy
+
+
+def test_unlabelled_text_waits_one_token_for_what_follows() -> None:
+    parser = StreamParser(O200K)
+    assert parser.feed_all(to_ids("We must refuse.<|end|>")) == []
+    assert parser.messages == ()
+    events = parser.feed(O200K.markers.start)
+    assert [e.message for e in events if isinstance(e, MessageEnded)] == [analysis("We must refuse.")]
+    assert parser.spans == (Span(0, 5, 0),)
+    other = StreamParser(O200K)
+    other.feed_all(to_ids("It is 4.<|end|>"))
+    other.finish()
+    assert other.messages == (Message("assistant", "It is 4."),)
