@@ -153,16 +153,17 @@ def show_help_if_alone(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-def model_option(callback: _Callback) -> _Callback:
-    """Add ``-m/--model``; given before the command's name it counts as well."""
-    return option(
-        "-m", "--model", metavar="MODEL", expose_value=False, callback=_set_model, help=M.OPT_MODEL
-    )(callback)
-
-
 def _set_model(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     if value is not None:
         ctx.ensure_object(App).extra["model"] = value
+
+
+def model_option_about(help: Enum) -> Callable[[_Callback], _Callback]:
+    """Add ``-m/--model`` with that help; given before the command's name it counts as well."""
+    return option("-m", "--model", metavar="MODEL", expose_value=False, callback=_set_model, help=help)
+
+
+model_option = model_option_about(M.OPT_MODEL)
 
 
 def _set_setting(ctx: click.Context, param: click.Parameter, value: Any) -> None:

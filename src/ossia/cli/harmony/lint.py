@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ossia.cli.app import App, command, model_option, option
+from ossia.cli.app import App, command, model_option_about, option
 from ossia.cli.harmony.checks import Finding, doubts, errors
 from ossia.cli.harmony.reading import read_tokens
 from ossia.cli.harmony.source import (
@@ -51,7 +51,7 @@ class _Tally:
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @option("--strict", is_flag=True, help=W.OPT_STRICT)
 @option("--json", "as_json", is_flag=True, help=M.OPT_JSON)
-@model_option
+@model_option_about(W.OPT_MODEL)
 @click.pass_obj
 def lint_command(app: App, files: tuple[str, ...], strict: bool, as_json: bool) -> int:
     if files.count(STDIN) > 1:

@@ -16,7 +16,7 @@ import click
 
 from ossia.agent.card import ModelCard, opening
 from ossia.agent.saved import FORMAT, SavedChat, chat_from_dict
-from ossia.cli.app import App, model_option, option
+from ossia.cli.app import App, model_option_about, option
 from ossia.cli.harmony.words import W
 from ossia.cli.messages import M
 from ossia.errors import InputError
@@ -137,7 +137,7 @@ def rendering_options(command: Callable[..., Any]) -> Callable[..., Any]:
             option("--canonical", is_flag=True, help=W.OPT_CANONICAL),
             option("--schema", type=click.Choice(get_args(SchemaMode)), help=W.OPT_SCHEMA),
             option("--no-drop-analysis", "keep_analysis", is_flag=True, help=W.OPT_KEEP),
-            model_option,
+            model_option_about(W.OPT_MODEL),
         )
     ):
         command = decorate(command)

@@ -58,6 +58,10 @@ class W(Enum):
         "입력이 둘이면 옵션은 양쪽에 적용됩니다.\n\n"
         "종료 코드: 0 같음, 1 다름, 2 쓸 수 없는 입력, 3 모델.",
     )
+    OPT_MODEL = Text(
+        "Use the vocabulary of this model instead of o200k_harmony.",
+        "o200k_harmony 대신 이 모델의 어휘를 씁니다.",
+    )
     OPT_MASK = Text(
         "Show the training examples, one per assistant turn, and what is learnt of them.",
         "학습 예시(어시스턴트 차례마다 하나)와 그 가운데 학습되는 부분을 보입니다.",
@@ -171,44 +175,92 @@ class W(Enum):
         "A에만 있는 토큰 {removed:,}개, B에만 있는 토큰 {added:,}개",
     )
 
-    # codes: the parser's
-    CODE_BARE_RECIPIENT = Text('a recipient without "to="', '"to=" 없는 수신자')
+    # codes: the parser's, and what it assumes
+    CODE_BARE_RECIPIENT = Text('a recipient without "to="; read as one', '"to=" 없는 수신자. 수신자로 읽음')
     CODE_CALL_CHANNEL = Text(
-        "a call to a function outside the commentary channel", "commentary 채널 밖의 함수 호출"
+        "a call to a function outside the commentary channel; a call all the same",
+        "commentary 채널 밖의 함수 호출. 그래도 호출로 읽음",
     )
-    CODE_CALL_WITHOUT_MARKER = Text("a call that does not end in <|call|>", "<|call|>로 끝나지 않은 호출")
-    CODE_FOREIGN_ROLE = Text("the model wrote somebody else's message", "모델이 다른 이의 메시지를 씀")
-    CODE_GARBLED_CHANNEL = Text("a channel's name inside a longer word", "더 긴 단어 속의 채널 이름")
-    CODE_HEADER_WORDS = Text("words in a header that mean nothing there", "헤더에 뜻 없는 단어가 있음")
-    CODE_MARKER_WITHOUT_CALL = Text("<|call|> after a message to nobody", "수신자 없는 메시지 뒤의 <|call|>")
-    CODE_MISPLACED_CHANNEL = Text("a channel's name in another's place", "다른 자리에 놓인 채널 이름")
-    CODE_MISSING_CHANNEL = Text("an assistant's message without a channel", "채널 없는 어시스턴트 메시지")
+    CODE_CALL_WITHOUT_MARKER = Text(
+        "a call that does not end in <|call|>; the recipient makes it one",
+        "<|call|>로 끝나지 않은 호출. 수신자가 있으므로 호출로 읽음",
+    )
+    CODE_FOREIGN_ROLE = Text(
+        "the model wrote somebody else's message; kept as theirs",
+        "모델이 다른 이의 메시지를 씀. 그 사람의 것으로 둠",
+    )
+    CODE_GARBLED_CHANNEL = Text(
+        "a channel's name inside a longer word; read as that channel",
+        "더 긴 단어 속의 채널 이름. 그 채널로 읽음",
+    )
+    CODE_HEADER_WORDS = Text(
+        "words in a header that mean nothing there; left out", "헤더에 뜻 없는 단어가 있음. 뺌"
+    )
+    CODE_MARKER_WITHOUT_CALL = Text(
+        "<|call|> after a message to nobody; no call", "수신자 없는 메시지 뒤의 <|call|>. 호출이 아님"
+    )
+    CODE_MISPLACED_CHANNEL = Text(
+        "a channel's name in another's place; read as the channel", "다른 자리에 놓인 채널 이름. 채널로 읽음"
+    )
+    CODE_MISSING_CHANNEL = Text(
+        "an assistant's message without a channel; left without one",
+        "채널 없는 어시스턴트 메시지. 채널 없이 둠",
+    )
     CODE_MISSING_END = Text(
-        "the next message begins before this one ended", "메시지가 끝나기 전에 다음 메시지가 시작됨"
+        "the next message begins before this one ended; it ends there",
+        "메시지가 끝나기 전에 다음 메시지가 시작됨. 그 앞에서 끝냄",
     )
-    CODE_MISSING_MESSAGE = Text("a header without <|message|>", "<|message|> 없는 헤더")
+    CODE_MISSING_MESSAGE = Text(
+        "a header without <|message|>; what follows it is the body",
+        "<|message|> 없는 헤더. 그 뒤를 본문으로 읽음",
+    )
     CODE_MISSING_ROLE = Text(
-        "a header that does not say whose message it is", "누구의 메시지인지 밝히지 않은 헤더"
+        "a header that does not say whose message it is; the assistant's",
+        "누구의 메시지인지 밝히지 않은 헤더. 어시스턴트로 읽음",
     )
-    CODE_MISSING_START = Text("a header without <|start|>", "<|start|> 없는 헤더")
+    CODE_MISSING_START = Text(
+        "a header without <|start|>; a message begins all the same",
+        "<|start|> 없는 헤더. 그래도 메시지의 시작으로 읽음",
+    )
     CODE_RECIPIENT_IN_ROLE = Text(
-        "a tool's name where the author should be", "지은이 자리에 도구 이름이 있음"
+        "a tool's name where the author should be; read as the recipient",
+        "지은이 자리의 도구 이름. 수신자로 읽음",
     )
-    CODE_REPEATED_CHANNEL = Text("a channel twice in one header", "한 헤더에 채널이 두 번")
-    CODE_REPEATED_CONSTRAIN = Text("<|constrain|> twice in one header", "한 헤더에 <|constrain|>이 두 번")
-    CODE_REPEATED_RECIPIENT = Text("a recipient twice in one header", "한 헤더에 수신자가 두 번")
-    CODE_SKIPPED_HEADER = Text("a header that never became a message", "메시지가 되지 못한 헤더")
-    CODE_SPELLED_HEADER = Text("a header without any marker", "마커가 하나도 없는 헤더")
-    CODE_SPELLED_MARKER = Text("a marker written as text", "글자로 쓴 마커")
+    CODE_REPEATED_CHANNEL = Text(
+        "a channel twice in one header; the last known one counts",
+        "한 헤더에 채널이 두 번. 아는 것 가운데 마지막을 따름",
+    )
+    CODE_REPEATED_CONSTRAIN = Text(
+        "<|constrain|> twice in one header; the first that names something counts",
+        "한 헤더에 <|constrain|>이 두 번. 이름이 있는 첫째를 따름",
+    )
+    CODE_REPEATED_RECIPIENT = Text(
+        "a recipient twice in one header; the last counts", "한 헤더에 수신자가 두 번. 마지막을 따름"
+    )
+    CODE_SKIPPED_HEADER = Text(
+        "a header, or filler, that never became a message; skipped", "메시지가 되지 못한 헤더나 군말. 건너뜀"
+    )
+    CODE_SPELLED_HEADER = Text(
+        "headers without any marker; read as headers", "마커가 하나도 없는 헤더. 헤더로 읽음"
+    )
+    CODE_SPELLED_MARKER = Text(
+        "a marker written as text in a header; read as the marker", "글자로 쓴 마커. 마커로 읽음"
+    )
     CODE_STRAY_TOKEN = Text(
-        "a token between messages that begins none", "메시지 사이에 있으면서 아무것도 시작하지 않는 토큰"
+        "a token between messages that begins none; skipped",
+        "메시지 사이에서 아무것도 시작하지 않는 토큰. 건너뜀",
     )
     CODE_UNEXPECTED_TOKEN = Text(
-        "a control token, or an id outside the vocabulary, in a text",
-        "본문 속의 제어 토큰 또는 어휘 밖의 번호",
+        "a control token, or an id outside the vocabulary, in a text; left out",
+        "본문 속의 제어 토큰 또는 어휘 밖의 번호. 뺌",
     )
-    CODE_UNKNOWN_CHANNEL = Text("a channel that does not exist", "없는 채널")
-    CODE_UNKNOWN_ROLE = Text("a role that does not exist", "없는 역할")
+    CODE_UNKNOWN_CHANNEL = Text(
+        "a channel that Harmony does not have; kept under its name", "Harmony에 없는 채널. 그 이름대로 둠"
+    )
+    CODE_UNKNOWN_ROLE = Text(
+        "an author that is neither a role nor a tool; the assistant",
+        "역할도 도구도 아닌 지은이. 어시스턴트로 읽음",
+    )
 
     # codes: what is checked besides
     CODE_UNREADABLE = Text("no conversation", "대화가 아님")
