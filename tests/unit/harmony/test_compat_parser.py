@@ -221,6 +221,41 @@ def test_no_role_is_a_slip_when_strict() -> None:
     assert read(text, None) == [("final", None, None, "Hi")]
 
 
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        ("<|start|>assistant<|channel|>final to=x y<|message|>", None),
+        ("<|start|>assistant<|channel|>final y to=x<|message|>", "unexpected tokens remaining.*y"),
+        ("<|start|>assistant to=x<|channel|>final x json<|message|>", "unexpected tokens remaining.*to=x"),
+        ("<|start|>assistant<|channel|> final<|message|>", "no channel value"),
+        ("<|start|> <|channel|>final<|message|>", "did not contain a role"),
+        ("<|start|>lookup<|message|>", None),  # a tool's result; there it is an unknown role
+        ("<|start|>user:bob<|message|>", None),
+        ("final<|message|>", "Unexpected token"),
+    ],
+)
+def test_where_headers_are_refused(header: str, reason: str | None) -> None:
+    parser = StreamableParser(ENC, None)
+    *before, last = ids_of(header)
+    for i in before if reason != "Unexpected token" else ():
+        parser.process(i)
+    if reason is None:
+        assert parser.process(last).state is StreamState.CONTENT
+        return
+    with pytest.raises(HarmonyError, match=reason):
+        parser.process(last)
+    assert parser.state is StreamState.EXPECT_START
+
+
+def test_an_unknown_author_in_a_sampled_step_is_refused() -> None:
+    with pytest.raises(HarmonyError, match="Unknown role: lookup"):
+        fed("<|channel|>final<|message|>Hi<|end|><|start|>lookup<|message|>")
+    parser = StreamableParser(ENC, Role.ASSISTANT).process(9552)
+    with pytest.raises(HarmonyError, match="could not decode header"):
+        parser.process(TOK.markers.message)
+    assert parser.state is StreamState.EXPECT_START
+
+
 def test_a_strict_parser_goes_on_after_it_raised() -> None:
     parser = fed("<|channel|>final<|message|>Hi<|return|>")
     with pytest.raises(HarmonyError, match="Unexpected token 17 while expecting start token 200006"):

@@ -1,10 +1,10 @@
 """StreamableParser over Ossia's parser: openai-harmony's properties, each read in constant time.
 
-Strict (the default, as there) it raises where openai-harmony 0.0.8 raises; otherwise it recovers from
-anything. What it says is put together from the parser's events.
+What it says is put together from the parser's events, which recover from anything; strict (the default,
+as there) it raises where openai-harmony 0.0.8 raises.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from itertools import islice
 from typing import Any, Protocol, Self, cast, overload
@@ -13,22 +13,10 @@ from ossia.harmony.compat.content import Role
 from ossia.harmony.compat.convert import message_from_ossia
 from ossia.harmony.compat.errors import HarmonyError
 from ossia.harmony.compat.messages import Message
+from ossia.harmony.compat.strictness import Referee
 from ossia.harmony.events import ContentDelta, Diagnostic, MessageEnded, MessageStarted, ParseEvent
 from ossia.harmony.parse import StreamParser
 from ossia.tokenizer import Tokenizer
-
-# What openai-harmony raises for, by the diagnostic that says it here.
-_REFUSED = {
-    "header-words": "unexpected tokens remaining in message header",
-    "missing-message": "unexpected tokens remaining in message header",
-    "missing-role": "message header did not contain a role",
-    "missing-start": "unexpected token while expecting the start token",
-    "repeated-constrain": "unexpected tokens remaining in message header",
-    "repeated-recipient": "unexpected tokens remaining in message header",
-    "skipped-header": "unexpected tokens remaining in message header",
-    "stray-token": "unexpected token while expecting the start token",
-    "unknown-role": "Unknown role",
-}
 
 
 class StreamState(Enum):
@@ -93,11 +81,11 @@ class StreamableParser:
         self._tok = encoding.tokenizer
         self._start = self._tok.markers.start
         self._stops = (self._tok.markers.end, self._tok.markers.return_, self._tok.markers.call)
-        self._strict = strict
         self._tokens: list[int] = []
         self._messages: list[Message] = []
         self._role = Role(role) if role is not None else None
         self._delta: str | None = None
+        self._referee = Referee(self._tok, self._role) if strict else None
         self._restart(self._role)
 
     def _restart(self, role: Role | None) -> None:
@@ -114,21 +102,21 @@ class StreamableParser:
         """Take one id; raises HarmonyError for a malformed header if the parser is strict."""
         self._tokens.append(token)
         self._delta = None
+        if self._referee:
+            self._judge(self._referee.check, token)
         if self._state is not StreamState.CONTENT or token == self._start:
-            if self._strict:
-                self._refuse_early(token)
             self._enter_header(token)
         events = self._parser.feed(token)
         for event in events:
             self._take(event)
-        if not events and token in self._stops and not self._strict:
+        if not events and token in self._stops:
             self._state = StreamState.EXPECT_START  # text that nobody labelled: the next token decides
         return self
 
     def process_eos(self) -> Self:
         """Close the message under way; raises HarmonyError in a header if the parser is strict."""
-        if self._strict and self._state is StreamState.HEADER:
-            raise _refusal("Unexpected EOS while waiting for message header to complete", None)
+        if self._referee:
+            self._judge(self._referee.check_end)
         for event in self._parser.finish():
             self._take(event)
         self._role = self._delta = None
@@ -203,15 +191,13 @@ class StreamableParser:
             "content_tokens": [i for delta in self._deltas for i in self._tok.encode(delta)],
         }
 
-    def _refuse_early(self, token: int) -> None:
-        """Raise for what can be told before the parser has seen it."""
-        marks = self._tok.markers
-        if self._state is StreamState.EXPECT_START and token != marks.start:
-            raise _refusal(f"Unexpected token {token} while expecting start token {marks.start}", token)
-        in_header = self._state is StreamState.HEADER
-        if in_header and token == marks.message and self._header_ids[-1:] == [marks.channel]:
+    def _judge(self, check: Callable[..., None], *token: int) -> None:
+        try:
+            check(*token)
+        except HarmonyError:
+            self._role = None
             self._restart(None)
-            raise _refusal("channel marker present but no channel value found in header", token)
+            raise
 
     def _enter_header(self, token: int) -> None:
         self._state = StreamState.HEADER
@@ -232,22 +218,7 @@ class StreamableParser:
             case MessageEnded():
                 self._state, self._header, self._delta = StreamState.EXPECT_START, None, None
                 self._messages.append(message_from_ossia(event.message))
+            case Diagnostic(code="stray-token" | "skipped-header"):
+                self._state = StreamState.EXPECT_START
             case Diagnostic():
-                self._refuse(event)
-
-    def _refuse(self, note: Diagnostic) -> None:
-        if note.code in ("stray-token", "skipped-header"):
-            self._state = StreamState.EXPECT_START
-        if self._strict and (reason := _REFUSED.get(note.code)):
-            self._role = None
-            self._restart(None)
-            raise _refusal(f"{reason}: {note.detail!r}", note)
-
-
-def _refusal(message: str, value: object) -> HarmonyError:
-    return HarmonyError(
-        message,
-        value=value,
-        limit="well-formed Harmony",
-        remedy="Pass strict=False to recover the message instead.",
-    )
+                pass
