@@ -65,7 +65,7 @@ class Maker:
         rng = self.rng
         messages = [self.system()] if rng.random() < 0.6 else []
         messages += [self.developer()] if rng.random() < 0.5 else []
-        for _ in range(rng.choice([0, 1, 1, 2, 2, 3, 4, 6])):
+        for _ in range(rng.choice([0, 1, 1, 1, 1, 2, 2, 2, 3, 6])):
             messages += self.turn()
         messages += [self.anything() for _ in range(rng.randrange(4)) if rng.random() < 0.15]
         if rng.random() < 0.1:

@@ -88,7 +88,7 @@ class Comparison:
             self._render_one(seed, rng.randrange(len(ours.messages)), ours, theirs)
         if ids and all(parses_alike(m) for m in theirs.messages):
             self._parse(seed, ids, None, stream=seed % 20 == 0 and len(ids) < 600)
-            start = _first_answer(ids)
+            start = _first_answer(ids) if seed % 4 == 1 else None
             if start and all(m.recipient == "assistant" for m in theirs.messages if m.author.role == "tool"):
                 self._parse(seed, ids[start:], "assistant", stream=seed % 20 == 1 and len(ids) < 600)
 
