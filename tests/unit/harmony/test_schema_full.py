@@ -99,6 +99,10 @@ FIELD = {"type": "object", "properties": {"x": STRING}, "required": ["x"]}
         ({"allOf": [FIELD, {"properties": {"x": {"enum": ["v"]}}}]}, 'a: {\n    x: "v",\n    },'),
         ({"allOf": [{"enum": ["x", "y"]}, {"enum": ["y"]}]}, 'a: ("x" | "y") & "y",'),
         ({"allOf": [{"oneOf": [STRING, NULL]}]}, "a: \n     | string\n     | null,"),
+        (
+            {"allOf": [{"allOf": [{"enum": [1, 2, 3]}, {"enum": [2, 3]}]}, {"enum": [3]}]},
+            "a: (1 | 2 | 3) & (2 | 3) & 3,",
+        ),
         ({"allOf": [STRING, False]}, "a: never,"),
         ({"allOf": [True, STRING]}, "a: string,"),
     ],
@@ -236,6 +240,15 @@ def test_a_long_chain_of_definitions_is_followed() -> None:
     text = namespace(ToolSpec("f", "", schema))
     assert "type D2700 = D2701[];" in text
     assert "type D3000 = string;" in text
+
+
+def test_a_definition_that_reaches_very_far_is_its_tools_own() -> None:
+    definitions = {f"D{i}x": {"items": {"$ref": f"#/$defs/D{i + 1}x"}} for i in range(150)}
+    schema = {"type": "object", "properties": {"a": {"$ref": "#/$defs/D0x"}}, "$defs": definitions}
+    text = namespace(ToolSpec("f", "", schema), ToolSpec("g", "", schema))
+    assert "type D0x2 = D1x2[];" in text
+    assert text.count("type D140x =") == 1
+    assert "type D140x2 =" not in text
 
 
 def test_alternatives_at_the_top_close_their_comment() -> None:

@@ -222,7 +222,8 @@ class _Writer:
         if not isinstance(schema, dict):
             return NEVER if schema is False else ANY
         if target not in self._name_of:
-            name, is_new = self._names.claim(wanted_name(target, self._tool), meaning(target, self._root))
+            wanted = wanted_name(target, self._tool)
+            name, is_new = self._names.claim(wanted, meaning(target, self._root, self._tool))
             self._name_of[target] = name
             if is_new:
                 self._undeclared.append((name, cast(dict[str, Any], schema)))

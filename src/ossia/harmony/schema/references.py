@@ -21,6 +21,7 @@ _TYPESCRIPT_NAMES = (
     "static", "yield", "await",
 )
 # fmt: on
+_MOST_COMPARED = 100
 _ANNOTATIONS = (
     "title",
     "description",
@@ -66,16 +67,19 @@ def resolve(pointer: str, root: Any) -> tuple[str, Any]:
     return pointer, ABSENT
 
 
-def meaning(pointer: str, root: Any) -> str:
-    """A text equal for two definitions exactly when they, and all they refer to, are written alike."""
+def meaning(pointer: str, root: Any, tool: str) -> str:
+    """A text equal for two definitions exactly when they, and all they refer to, are written alike.
+
+    One that reaches more than 100 others is taken to be its tool's own.
+    """
     found: dict[str, Any] = {}
     waiting = [pointer]
-    while waiting:
+    while waiting and len(found) <= _MOST_COMPARED:
         following = waiting.pop()
         if following not in found:
             found[following] = None if (schema := _at(following, root)) is ABSENT else schema
             waiting += _references(found[following])
-    return json.dumps([pointer, found], sort_keys=True)
+    return f"{tool} {pointer}" if waiting else json.dumps([pointer, found], sort_keys=True)
 
 
 def wanted_name(pointer: str, tool: str) -> str:
@@ -133,6 +137,7 @@ def merged(schema: dict[str, Any]) -> dict[str, Any]:
             rest.append(whole)
         else:
             base = joined
+    rest = [*base.pop("allOf", []), *rest]  # what a branch could not fold into itself
     return base | {"allOf": rest} if rest else base
 
 
