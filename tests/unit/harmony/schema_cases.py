@@ -28,6 +28,11 @@ NASTY = (
     "'single'",
     "\ud800lone",
 )
+_KEYWORDS = (
+    "type", "properties", "required", "items", "prefixItems", "additionalProperties", "patternProperties",
+    "propertyNames", "enum", "const", "oneOf", "anyOf", "allOf", "$ref", "$defs", "description", "title",
+    "default", "examples", "nullable", "minItems", "maxItems", "additionalItems",
+)  # fmt: skip
 _KEYS = ("Node", "a-b", "class", "string", "이름", "x/y~z", "1")
 
 
@@ -55,6 +60,15 @@ def value(rng: random.Random) -> Any:
     """A JSON value."""
     simple = [None, True, 0, -3, 1.5, 1e300, 10**30, -0.0, rng.choice(NASTY), rng.choice(NASTY)]
     return rng.choice([*simple, [rng.choice(simple)], {rng.choice(NASTY): rng.choice(simple)}])
+
+
+def anything(rng: random.Random, depth: int = 4) -> Any:
+    """JSON in which the keywords hold what they should not."""
+    if depth == 0 or rng.random() < 0.25:
+        return value(rng)
+    if rng.random() < 0.25:
+        return [anything(rng, depth - 1) for _ in range(rng.randrange(3))]
+    return {rng.choice(_KEYWORDS): anything(rng, depth - 1) for _ in range(rng.randrange(5))}
 
 
 def parameters(rng: random.Random) -> dict[str, Any]:

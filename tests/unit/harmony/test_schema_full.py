@@ -10,7 +10,7 @@ from ossia.harmony.messages import TextInput, ToolNamespace, ToolSpec
 from ossia.harmony.schema import render_namespace, render_tools
 from ossia.tools.calculator import calculator
 
-from .schema_cases import NASTY, rightly_written_object
+from .schema_cases import NASTY, anything, rightly_written_object
 
 
 def namespace(*tools: ToolSpec) -> str:
@@ -308,6 +308,15 @@ def test_full_is_compat_wherever_compat_is_right() -> None:
         tools = tuple(ToolSpec(f"f{i}", "One.\nTwo.", rightly_written_object(rng, 3)) for i in range(2))
         ns = ToolNamespace("functions", "Some\n\ntools.", tools)
         assert render_namespace(ns, "full") == render_namespace(ns, "compat"), seed
+
+
+def test_any_json_is_written() -> None:
+    """What is no schema is the caller's slip, not a reason to fail: as in the reference, it is `any`."""
+    for seed in range(3000):
+        schema = anything(random.Random(seed))
+        parameters = schema if isinstance(schema, dict) else {"properties": {"a": schema}}
+        text = render_namespace(ToolNamespace("functions", "", (ToolSpec("f", "", parameters),)), "full")
+        assert text.endswith(") => any;\n\n} // namespace functions"), seed
 
 
 def test_no_text_leaves_its_line() -> None:
