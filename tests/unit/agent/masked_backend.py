@@ -16,8 +16,11 @@ from ossia.tokenizer import Tokenizer
 
 
 class MaskedBackend:
-    """The i-th request follows the i-th of `scripts`. `prompts` and `answers` record what was asked and given,
-    `sampled` how many ids were chosen and not forced. `on_token` is called with every id before it is given."""
+    """The i-th request follows the i-th of `scripts`.
+
+    `prompts` and `answers` record what was asked and given, `sampled` counts the ids that were chosen, not
+    forced. `on_token` is called with every id before it is given.
+    """
 
     capabilities = Capabilities(masks=True, logprobs=False, forced_ids=True, prefix_cache=False)
 
@@ -31,7 +34,7 @@ class MaskedBackend:
         self.sampled = 0
         self.on_token: Callable[[int], None] = lambda _: None
         self._size = tok.vocab_size
-        self._control = frozenset(tok.special_tokens.values())
+        self._control = np.array(sorted(tok.special_tokens.values()))
         self._scripts = iter(scripts)
         self._random = random.Random(seed)
 
@@ -48,7 +51,7 @@ class MaskedBackend:
             await asyncio.sleep(0)
             for token_id in self._next(params, script):
                 answer.append(token_id)
-                _follow(script, token_id)
+                self._follow(script, token_id)
                 self.on_token(token_id)
                 if params.mask is not None:
                     params.mask.advance([token_id])
@@ -72,12 +75,11 @@ class MaskedBackend:
             assert not allowed[self._size :].any()
         if script and allowed[script[0]]:
             return [script[0]]
-        among = np.flatnonzero(allowed[: self._size]).tolist()
-        ending = [i for i in among if i in self._control]
-        return [self._random.choice(ending if ending and self._random.random() < 0.2 else among)]
+        among = np.flatnonzero(allowed[: self._size])
+        ending = self._control[allowed[self._control] == 1]
+        return [int(self._random.choice(ending if ending.size and self._random.random() < 0.2 else among))]
 
-
-def _follow(script: list[int], token_id: int) -> None:
-    """Forget what was said; where something else was, go on behind its next mention."""
-    if token_id in script:
-        del script[: script.index(token_id) + 1]
+    def _follow(self, script: list[int], token_id: int) -> None:
+        """Forget what was said; where another control token was, go on behind its next mention."""
+        if script[:1] == [token_id] or (token_id in self._control and token_id in script):
+            del script[: script.index(token_id) + 1]
