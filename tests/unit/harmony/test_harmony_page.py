@@ -77,6 +77,15 @@ def test_the_picture_is_drawn_from_what_is_rendered() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", PAGE)
-    assert "images/harmony-turns.svg" in targets
-    assert [t for t in targets if not (ROOT / "docs" / t).exists()] == []
+    links = re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", PAGE)
+    assert ("images/harmony-turns.svg", "") in links
+    for target, anchor in links:
+        file = ROOT / "docs" / (target or "harmony.md")
+        assert file.exists(), target
+        assert not anchor or anchor in _anchors(file.read_text("utf-8")), (target, anchor)
+
+
+def _anchors(page: str) -> set[str]:
+    """The names GitHub gives to a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
