@@ -2,6 +2,7 @@
 
 import io
 import json
+import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -116,20 +117,24 @@ def test_arguments_are_checked_against_the_declared_schema(
     ("parameters", "codes"),
     [
         ({"type": "no such type"}, ["bad-schema"]),
-        (
-            {"type": "object", "properties": {"city": {"$ref": "http://example.invalid/x"}}},
-            ["arguments-schema"],
-        ),
-        ({"type": "object", "properties": {"city": {"pattern": "("}}}, None),
+        ({"type": "object", "properties": {"city": {"$ref": "http://example.invalid/x"}}}, []),
+        ({"type": "object", "properties": {"city": {"pattern": "("}}}, ["bad-schema"]),
     ],
 )
 def test_a_schema_that_cannot_be_used_is_a_finding_and_nothing_is_fetched(
-    parameters: dict[str, Any], codes: list[str] | None, app: App, tmp_path: Path, capsys: Capture
+    parameters: dict[str, Any],
+    codes: list[str],
+    app: App,
+    tmp_path: Path,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    opened: list[object] = []
+    monkeypatch.setattr(socket.socket, "connect", lambda _, address: opened.append(address))
     request = json.loads(json.dumps(calling('{"city": "Busan"}')))
     request["tools"][0]["function"]["parameters"] = parameters
-    found = [f["code"] for f in lint_json(app, capsys, write(tmp_path, "a.json", request))]
-    assert found == codes if codes is not None else set(found) <= {"bad-schema", "arguments-schema"} and found
+    assert [f["code"] for f in lint_json(app, capsys, write(tmp_path, "a.json", request))] == codes
+    assert opened == []
 
 
 @pytest.mark.parametrize(
@@ -167,13 +172,27 @@ def test_declarations_are_read_out_of_rendered_text(
         assert "undeclared-recipient" in codes(name)
 
 
-def test_text_tools_take_any_text(app: App, tmp_path: Path, capsys: Capture) -> None:
+@pytest.mark.parametrize(
+    ("grammar", "codes"),
+    [
+        (None, []),
+        ({"syntax": "regex", "definition": r"\*{3} .*"}, []),
+        ({"syntax": "regex", "definition": "[0-9]+"}, ["input-grammar"]),
+        ({"syntax": "lark", "definition": 'start: "***" /.*/'}, []),
+        ({"syntax": "regex", "definition": "("}, ["bad-schema"]),
+    ],
+)
+def test_text_tools_take_what_their_grammar_allows(
+    grammar: dict[str, str] | None, codes: list[str], app: App, tmp_path: Path, capsys: Capture
+) -> None:
     request = calling('{"city": "Busan"}')
-    custom = {"type": "custom", "custom": {"name": "patch"}}
+    custom: dict[str, Any] = {"name": "patch"}
+    if grammar is not None:
+        custom["format"] = {"type": "grammar", "grammar": grammar}
     said = {"type": "custom", "id": "c1", "custom": {"name": "patch", "input": "*** not JSON"}}
     request["messages"][3] = {"role": "assistant", "tool_calls": [said]}
-    request["tools"] = [custom]
-    assert lint_json(app, capsys, write(tmp_path, "a.json", request)) == []
+    request["tools"] = [{"type": "custom", "custom": custom}]
+    assert [f["code"] for f in lint_json(app, capsys, write(tmp_path, "a.json", request))] == codes
 
 
 STRICT: Mapping[str, str] = {

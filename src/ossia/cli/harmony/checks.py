@@ -3,18 +3,18 @@
 `errors` are things that fail wherever the conversation goes; `doubts` are well-formed and probably not meant.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
 
 import jsonschema
-from jsonschema.protocols import Validator
-from referencing import Registry
 
-from ossia.cli.harmony.declared import Declared, declared_tools
+from ossia.cli.harmony.declared import declared_tools
 from ossia.cli.harmony.reading import Reading
 from ossia.cli.harmony.source import Rules, Source
+from ossia.errors import InputError
+from ossia.harmony.grammar.bodies import parameters_of
+from ossia.harmony.grammar.check import json_problem, text_problem
+from ossia.harmony.grammar.enforce import text_body
 from ossia.harmony.header import CONSTRAIN, ROLES
 from ossia.harmony.messages import Message, ToolSpec
 from ossia.tokenizer import Tokenizer
@@ -33,17 +33,27 @@ class Finding:
 
 
 def errors(source: Source, reading: Reading) -> Iterator[Finding]:
-    """The parser's diagnostics, undeclared recipients, arguments that are no JSON or break their schema."""
+    """The parser's diagnostics, undeclared recipients, and bodies of calls that are not what was declared."""
     for note in reading.diagnostics:
         yield Finding(note.code, note.start, note.end, note.detail)
     structured = source.conversation.messages if source.conversation is not None else reading.messages
     declared = declared_tools(structured)
-    for name, tool in declared.tools.items():
-        if tool is not None and (problem := _schema_problem(tool.parameters)):
-            yield Finding("bad-schema", 0, 0, f"{name}: {problem}")
+    unusable = {
+        name: problem
+        for name, tool in declared.tools.items()
+        if tool is not None and (problem := _schema_problem(tool))
+    }
+    for name, problem in unusable.items():
+        yield Finding("bad-schema", 0, 0, f"{name}: {problem}")
     for number, message in enumerate(reading.messages):
-        if message.is_call and message.recipient not in ROLES:
-            yield from _call_errors(message, declared, *reading.places[number])
+        name = message.recipient or ""
+        if not message.is_call or name in ROLES:
+            continue
+        start, end = reading.places[number]
+        if not declared.allows(name):
+            yield Finding("undeclared-recipient", start, end, name)
+        if name not in unusable and (wrong := _body_error(message, declared.tools.get(name))):
+            yield Finding(wrong[0], start, end, f"{name}: {wrong[1]}")
 
 
 def doubts(source: Source, reading: Reading, tok: Tokenizer) -> Iterator[Finding]:
@@ -64,60 +74,37 @@ def doubts(source: Source, reading: Reading, tok: Tokenizer) -> Iterator[Finding
         yield from _uncanonical(source, reading, tok)
 
 
-def _call_errors(message: Message, declared: Declared, start: int, end: int) -> Iterator[Finding]:
-    name = message.recipient or ""
-    if not declared.allows(name):
-        yield Finding("undeclared-recipient", start, end, name)
-    tool = declared.tools.get(name)
-    if not _takes_json(message, tool):
-        return
-    try:
-        arguments: Any = json.loads(message.text, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        yield Finding("arguments-not-json", start, end, f"{name}: {error or type(error).__name__}")
-        return
-    if not isinstance(arguments, dict):
-        yield Finding("arguments-not-json", start, end, f"{name}: {type(arguments).__name__}")
-    elif tool is not None and (problem := _mismatch(cast(dict[str, Any], arguments), tool.parameters)):
-        yield Finding("arguments-schema", start, end, f"{name}: {problem}")
+def _body_error(message: Message, tool: ToolSpec | None) -> tuple[str, str] | None:
+    """What is wrong with the body of a call: a code, and what the agent would say of it."""
+    if tool is not None and tool.text_input is not None:
+        problem = text_problem(message.text, text_body(tool.text_input, tool.name).grammar)
+        return ("input-grammar", problem) if problem else None
+    if tool is None and not _is_json(message):
+        return None
+    if problem := json_problem(message.text, None, is_object=True):
+        return "arguments-not-json", problem
+    problem = tool and json_problem(message.text, parameters_of(tool), is_object=True)
+    return ("arguments-schema", problem) if problem else None
 
 
-def _takes_json(message: Message, tool: ToolSpec | None) -> bool:
-    if tool is not None:
-        return tool.text_input is None
+def _is_json(message: Message) -> bool:
+    """Whether a call to a tool nobody describes should hold JSON."""
     kind = (message.content_type or "").removeprefix(CONSTRAIN)
     return kind == "json" or (not kind and (message.recipient or "").startswith("functions."))
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
-
-
-def _mismatch(arguments: dict[str, Any], parameters: dict[str, Any] | None) -> str:
-    """What is wrong with `arguments`; "" where nothing is, or where the schema cannot say."""
-    if not parameters or _schema_problem(parameters):
-        return ""
+def _schema_problem(tool: ToolSpec) -> str:
+    """Why no call of a tool can be checked: its parameters or its grammar are none; "" if it can."""
     try:
-        found = list(_validator(parameters).iter_errors(arguments))
-    except (
-        Exception
-    ) as error:  # references that lead nowhere, patterns Python cannot read: the schema's fault
-        return f"{type(error).__name__}: {error}"[:_SHORT]
-    return f"{found[0].json_path}: {found[0].message}"[:_SHORT] if found else ""
-
-
-def _schema_problem(parameters: dict[str, Any] | None) -> str:
-    try:
-        if parameters:
-            jsonschema.Draft202012Validator.check_schema(parameters)
+        if tool.text_input is not None:
+            text_body(tool.text_input, tool.name)
+        elif tool.parameters:
+            jsonschema.Draft202012Validator.check_schema(tool.parameters)
     except jsonschema.SchemaError as error:
         return f"{error.json_path}: {error.message}"[:_SHORT]
+    except InputError as error:
+        return error.message
     return ""
-
-
-def _validator(parameters: dict[str, Any]) -> Validator:
-    # An empty registry: a schema's reference to another document is never fetched.
-    return jsonschema.Draft202012Validator(parameters, registry=Registry())
 
 
 def _unpaired(reading: Reading) -> Iterator[Finding]:

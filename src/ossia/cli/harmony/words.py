@@ -267,7 +267,8 @@ class W(Enum):
     CODE_UNDECLARED_RECIPIENT = Text("a call to something that is not declared", "선언되지 않은 것을 부름")
     CODE_ARGUMENTS_NOT_JSON = Text("arguments that are no JSON object", "JSON 객체가 아닌 인자")
     CODE_ARGUMENTS_SCHEMA = Text("arguments that do not satisfy their schema", "스키마에 맞지 않는 인자")
-    CODE_BAD_SCHEMA = Text("a tool's parameters are no JSON Schema", "JSON Schema가 아닌 도구 매개변수")
+    CODE_INPUT_GRAMMAR = Text("a text that its tool's grammar does not allow", "도구의 문법에 맞지 않는 입력")
+    CODE_BAD_SCHEMA = Text("a tool whose schema or grammar cannot be used", "스키마나 문법을 쓸 수 없는 도구")
     CODE_STALE_ANALYSIS = Text(
         "analysis of a finished turn, which is dropped", "빠져야 할, 끝난 차례의 analysis"
     )
