@@ -22,7 +22,6 @@ from ossia.harmony.messages import TextInput
 
 # As models write JSON: a space, or a line end and indentation; bounded, so that none can stall there.
 _WHITESPACE = r"[ \t]{1,2}|(\r?\n){1,2}[ \t]{0,40}"
-_OPTIONS = {"whitespace_pattern": _WHITESPACE, "json_allow_general_unicode_escapes": True}
 _UNKNOWN_TO_GRAMMAR = {
     *("not", "if", "then", "else", "dependentRequired", "dependentSchemas", "dependencies", "contains"),
     *("minContains", "maxContains", "propertyNames", "uniqueItems", "unevaluatedItems"),
@@ -106,7 +105,7 @@ def text_body(text_input: TextInput, what: str) -> Body:
 
 def any_object() -> Body:
     """A JSON object of any kind."""
-    return Body({"json_schema": {"type": "object", "x-guidance": _OPTIONS}})
+    return Body({"json_schema": _with_options({"type": "object"})})
 
 
 def grammar_error(grammar: dict[str, Any]) -> str:
@@ -135,7 +134,22 @@ def _enforceable(text: str, what: str, is_object: bool) -> Body:
         _refuse(what, "requires itself without end", "$ref", "Make the recursive property optional.")
     schema, gaps = _without_unknown(schema)
     schema, more = _relaxed(schema, what, is_object)
-    return Body({"json_schema": schema | {"x-guidance": _OPTIONS}}, (*gaps, *more))
+    return Body({"json_schema": _with_options(schema)}, (*gaps, *more))
+
+
+def _with_options(schema: Schema) -> Schema:
+    r"""Let strings hold ``\uXXXX`` as far as no name of a property can be told in another way by it.
+
+    llguidance would let an escaped name of `properties` pass as one of the others, and any escape past
+    `patternProperties`. In the first case what must be escaped still may, and nothing that need not.
+    """
+    opened = [node for _, node in subschemas(schema) if node.get("additionalProperties") is not False]
+    options: dict[str, object] = {"whitespace_pattern": _WHITESPACE}
+    if any(node.get("patternProperties") for node in opened):
+        options["json_allowed_escapes"] = 'nrbtf\\"'
+    elif not any(node.get("properties") or node.get("required") for node in opened):
+        options["json_allow_general_unicode_escapes"] = True
+    return schema | {"x-guidance": options}
 
 
 def _without_unknown(schema: Schema) -> tuple[Schema, list[Gap]]:

@@ -83,7 +83,7 @@ WELL_FORMED = {
     "glued, author first": f" to=functions.get_weather<|channel|>commentary<|constrain|>json{CALL}",
     "after analysis": REASONING + f"<|channel|>commentary to=functions.get_weather{CALL}",
     "spaced": "<|channel|>commentary to=functions.get_weather"
-    + '<|message|>{\n  "city" : "a\\n\\u00e9\\"" }<|call|>',
+    + '<|message|>{\n  "city" : "a\\n\\u0007\\"" }<|call|>',
     "no arguments": "<|channel|>commentary to=functions.get_time <|constrain|>json<|message|>{}<|call|>",
     "plain text": '<|channel|>commentary to=functions.note<|message|>any "text {<|call|>',
     "regex": "<|channel|>commentary to=functions.dial<|message|>112<|call|>",
