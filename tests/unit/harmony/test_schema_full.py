@@ -104,6 +104,7 @@ FIELD = {"type": "object", "properties": {"x": STRING}, "required": ["x"]}
             "a: (1 | 2 | 3) & (2 | 3) & 3,",
         ),
         ({"allOf": [STRING, False]}, "a: never,"),
+        ({"allOf": [{"allOf": 1.5}, {"required": "x"}, 3]}, "a: any,"),
         ({"allOf": [True, STRING]}, "a: string,"),
     ],
 )

@@ -137,7 +137,7 @@ def merged(schema: dict[str, Any]) -> dict[str, Any]:
             rest.append(whole)
         else:
             base = joined
-    rest = [*base.pop("allOf", []), *rest]  # what a branch could not fold into itself
+    rest = [*(list_at(base, "allOf") or []), *rest]  # what a branch could not fold into itself, first
     return base | {"allOf": rest} if rest else base
 
 
