@@ -75,6 +75,7 @@ class HarmonyEncoding:
     def __init__(self, tok: O200kHarmony) -> None:
         self._tok = tok
         self._specials = {name: i for name, i in tok.special_tokens.items() if name != "<|endofprompt|>"}
+        self._names = frozenset(self._specials)
         self._special_ids = frozenset(self._specials.values()) | {_LAST}
 
     @property
@@ -196,15 +197,12 @@ class HarmonyEncoding:
         Raises HarmonyError for a name in `disallowed_special` ("all": every one that is not allowed);
         with ``()`` names that are not allowed are ordinary text.
         """
-        allowed = frozenset(self._specials if allowed_special == "all" else allowed_special)
-        if disallowed_special == "all":
-            refused = frozenset(self._specials) - allowed if "<|" in text else frozenset[str]()
-        else:
-            refused = frozenset(disallowed_special)
+        names = self._names if "<|" in text else frozenset[str]()  # those that could stand in it
+        allowed = names if allowed_special == "all" else names.intersection(allowed_special)
+        refused = names - allowed if disallowed_special == "all" else frozenset(disallowed_special)
         if refused and (match := _any_of(refused).search(text)):
             raise_disallowed_special_token(match.group())
-        known = allowed & self._specials.keys() if "<|" in text else frozenset[str]()
-        return self._encode_with(text, frozenset(known)) if known else self._tok.encode(text)
+        return self._encode_with(text, allowed) if allowed else self._tok.encode(text)
 
     def _encode_with(self, text: str, names: frozenset[str]) -> list[int]:
         ids: list[int] = []

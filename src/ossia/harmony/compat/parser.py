@@ -27,11 +27,16 @@ class StreamState(Enum):
     CONTENT = "Content"
 
 
+_CONTENT = StreamState.CONTENT
+
+
 class Encoding(Protocol):
     """What the parser needs of an encoding."""
 
     @property
     def tokenizer(self) -> Tokenizer: ...
+
+    def stop_tokens(self) -> list[int]: ...
 
 
 class TokenView(Sequence[int]):
@@ -80,7 +85,7 @@ class StreamableParser:
     def __init__(self, encoding: Encoding, role: Role | None, *, strict: bool = True) -> None:
         self._tok = encoding.tokenizer
         self._start = self._tok.markers.start
-        self._stops = (self._tok.markers.end, self._tok.markers.return_, self._tok.markers.call)
+        self._stops = frozenset(encoding.stop_tokens())
         self._tokens: list[int] = []
         self._messages: list[Message] = []
         self._role = Role(role) if role is not None else None
@@ -102,13 +107,18 @@ class StreamableParser:
         """Take one id; raises HarmonyError for a malformed header if the parser is strict."""
         self._tokens.append(token)
         self._delta = None
-        if self._referee:
-            self._judge(self._referee.check, token)
-        if self._state is not StreamState.CONTENT or token == self._start:
+        if (referee := self._referee) and (token in self._stops or not referee.in_body):
+            self._judge(referee.check, token)
+        if self._header is None or token == self._start:
             self._enter_header(token)
         events = self._parser.feed(token)
         for event in events:
-            self._take(event)
+            if type(event) is ContentDelta:
+                self._state = _CONTENT
+                self._deltas.append(event.text)
+                self._delta = event.text if self._delta is None else self._delta + event.text
+            else:
+                self._take(event)
         if not events and token in self._stops:
             self._state = StreamState.EXPECT_START  # text that nobody labelled: the next token decides
         return self
@@ -208,10 +218,6 @@ class StreamableParser:
 
     def _take(self, event: ParseEvent) -> None:
         match event:
-            case ContentDelta():
-                self._state = StreamState.CONTENT
-                self._deltas.append(event.text)
-                self._delta = event.text if self._delta is None else self._delta + event.text
             case MessageStarted():
                 self._state, self._header, self._role = StreamState.CONTENT, event, None
                 self._deltas, self._text, self._joined = [], "", 0
@@ -220,5 +226,5 @@ class StreamableParser:
                 self._messages.append(message_from_ossia(event.message))
             case Diagnostic(code="stray-token" | "skipped-header"):
                 self._state = StreamState.EXPECT_START
-            case Diagnostic():
+            case _:
                 pass

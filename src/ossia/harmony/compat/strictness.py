@@ -24,16 +24,16 @@ class Referee:
         self._tok = tok
         marks = tok.markers
         self._start, self._message = marks.start, marks.message
-        self._stops = (marks.end, marks.return_, marks.call)
+        self._stops = frozenset((marks.end, marks.return_, marks.call))
         self._sampled = role is not None
         self._role = role.value if role else None  # whom the prompt named, for the first header
         self._header: list[int] | None = [] if role else None
-        self._in_body = False
+        self.in_body = False
 
     def check(self, token: int) -> None:
         """Take the next id; having raised, wait for ``<|start|>``."""
-        if self._in_body:
-            self._in_body = token not in self._stops
+        if self.in_body:
+            self.in_body = token not in self._stops
         elif self._header is not None:
             if token == self._message:
                 self._check_header(self._header)
@@ -46,7 +46,7 @@ class Referee:
 
     def check_end(self) -> None:
         """Take the end of the stream."""
-        self._in_body = False
+        self.in_body = False
         if self._header is not None:
             self._header = None
             raise _refusal("Unexpected EOS while waiting for message header to complete", None)
@@ -59,7 +59,7 @@ class Referee:
             raise _refusal("could not decode header", ids) from cause
         if problem := self._problem(text, role):
             raise _refusal(problem, text)
-        self._in_body = True
+        self.in_body = True
 
     def _problem(self, text: str, role: str | None) -> str | None:
         before, marker, after = text.partition(_CHANNEL)
