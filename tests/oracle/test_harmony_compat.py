@@ -180,12 +180,6 @@ def test_generated_conversations_render_and_parse_alike(comparison: Comparison) 
     assert all(counts[reason] for reason in REASONS), counts
 
 
-@pytest.mark.slow
-def test_many_generated_conversations_render_and_parse_alike(comparison: Comparison) -> None:
-    for seed in range(100_000, 110_000):
-        comparison.check(seed)
-
-
 DOCS = runpy.run_path(str(GOLDEN.parent / "unit" / "harmony" / "test_compat_docs.py"))
 
 
