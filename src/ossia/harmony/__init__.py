@@ -1,4 +1,8 @@
-"""Harmony, the format gpt-oss speaks: messages, their rendering to token ids, and parsing back."""
+"""Harmony, the format gpt-oss speaks: messages, their rendering to token ids, and parsing back.
+
+`grammar` (token masks), `formats` (conversations as others write them) and `compat` (openai-harmony's API) are
+imported by their own names: who needs only the format loads only the format.
+"""
 
 from ossia.harmony.events import (
     ContentDelta,
@@ -8,6 +12,7 @@ from ossia.harmony.events import (
     ParseEvent,
     Span,
 )
+from ossia.harmony.incremental import RenderedPrompt, Rendering
 from ossia.harmony.messages import (
     CHANNELS,
     EFFORTS,
@@ -21,6 +26,7 @@ from ossia.harmony.messages import (
     Message,
     Role,
     SystemContent,
+    TextInput,
     ToolNamespace,
     ToolSpec,
     tool_result,
@@ -28,7 +34,8 @@ from ossia.harmony.messages import (
 )
 from ossia.harmony.parse import StreamParser, parse
 from ossia.harmony.render import drop_finished_analysis, render_conversation, render_message
-from ossia.harmony.schema import render_namespace
+from ossia.harmony.schema import SchemaMode, render_namespace
+from ossia.harmony.training import TrainingExample, training_examples, training_rows
 
 __all__ = [
     "CHANNELS",
@@ -46,17 +53,24 @@ __all__ = [
     "MessageEnded",
     "MessageStarted",
     "ParseEvent",
+    "RenderedPrompt",
+    "Rendering",
     "Role",
+    "SchemaMode",
     "Span",
     "StreamParser",
     "SystemContent",
+    "TextInput",
     "ToolNamespace",
     "ToolSpec",
+    "TrainingExample",
     "drop_finished_analysis",
     "parse",
     "render_conversation",
     "render_message",
     "render_namespace",
     "tool_result",
+    "training_examples",
+    "training_rows",
     "user",
 ]
