@@ -1,6 +1,7 @@
 """`ossia` on a scripted model, as a program of its own: what the terminal tests start.
 
-Requests are answered in turn: a subtraction with the calculator, thought that never ends, a plain answer.
+Requests are answered in turn: a subtraction with the calculator; thought that never ends, and, where it was
+closed to have an answer, one that never ends either; a plain answer.
 """
 
 import asyncio
@@ -20,8 +21,9 @@ from ossia.settings import Settings, load_settings
 from ossia.tokenizer import load_o200k_harmony
 
 UNENDING = "<|channel|>analysis<|message|>I will think of this for ever and ever"
-ANSWERS = (*SUBTRACTION, UNENDING, final("Here \x1b[2J again."))
-ENDLESS = 3  # which request never ends
+HURRIED = "Well then, on and on"  # in the final whose header stood in the prompt
+ANSWERS = (*SUBTRACTION, UNENDING, HURRIED, final("Here \x1b[2J again."))
+ENDLESS = (3, 4)  # which requests never end
 
 
 class Stuck:
@@ -39,8 +41,8 @@ class Stuck:
         async for token in self._backend.generate(prompt_ids, params):
             last = token.id
             yield Token(last)
-        while last is not None and len(self._backend.prompts) == ENDLESS:
-            await asyncio.sleep(0.01)
+        while last is not None and len(self._backend.prompts) in ENDLESS:
+            await asyncio.sleep(0.05)
             yield Token(last)
 
     async def close(self) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,12 +143,66 @@ def test_options_reach_the_model(scripted: Make) -> None:
         (["--stop", "11"], [final("The number 1167")], 0),
         ([], [call("calculator", "{}")] * 16, 8),
         ([], [think("only thought")], 10),
+        ([], [final(" ")], 10),
+        (["--json"], [final("")], 10),
+        ([], [final("Again and again, as if I had nothing else to say. " * 300)], 11),
     ],
 )
 def test_the_end_decides_the_exit_code(
     argv: list[str], answers: list[str], code: int, scripted: Make
 ) -> None:
     assert execute(["run", *argv, "Hi"], scripted(*answers).app) == code
+
+
+def test_at_the_limit_of_reasoning_the_answer_comes(scripted: Make, capsys: Capture) -> None:
+    run = scripted(think("one two three four five six seven"), "Seven.<|return|>")
+    assert execute(["run", "--max-reasoning-tokens", "3", "Hi"], run.app) == 0
+    assert capsys.readouterr().out == "Seven.\n"
+    assert run.prompt(1).endswith(" three<|end|><|start|>assistant<|channel|>final<|message|>")
+
+
+SCHEMA = '{"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}'
+
+
+@pytest.mark.parametrize(
+    "argv", [["--tool-choice", "required"], ["--tool-choice", "calculator"], ["--json-schema", "schema.json"]]
+)
+def test_what_only_a_grammar_can_enforce_is_not_promised_without(
+    argv: list[str], scripted: Make, capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "schema.json").write_text(SCHEMA)
+    run = scripted(final("never"))
+    assert execute(["run", *argv, "Hi"], run.app) == 6  # this backend obeys no masks
+    assert "obeys no grammar" in capsys.readouterr().err
+    assert run.backend.prompts == []
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "No such file"), ("{", "holds no JSON Schema"), ("[1]", "holds no JSON Schema: list")],
+)
+def test_a_file_without_a_schema_is_refused(
+    content: str | None, said: str, scripted: Make, capsys: Capture, tmp_path: Path
+) -> None:
+    file = tmp_path / "schema.json"
+    if content is not None:
+        file.write_text(content)
+    assert execute(["run", "--json-schema", str(file), "Hi"], scripted().app) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert "remedy:" in err
+
+
+def test_a_tool_that_is_not_there_cannot_be_chosen(scripted: Make, capsys: Capture) -> None:
+    assert execute(["run", "--tool-choice", "shell", "Hi"], scripted(final("x")).app) == 2
+    assert "functions.calculator" in capsys.readouterr().err
+
+
+def test_the_grammar_can_be_left_out(scripted: Make) -> None:
+    run = scripted(final("Fine."))
+    assert execute(["run", "--no-grammar", "Hi"], run.app) == 0
+    assert run.backend.params[0].mask is None
 
 
 def test_a_stop_string_ends_the_answer_before_it(scripted: Make, capsys: Capture) -> None:

@@ -104,12 +104,15 @@ def test_an_answer_is_shown_as_it_comes_about(chat: Chat) -> None:
     assert chat.end() == 0
 
 
-def test_ctrl_c_stops_the_answer_and_not_the_program(chat: Chat) -> None:
+def test_ctrl_c_hurries_then_stops_the_answer_and_not_the_program(chat: Chat) -> None:
     chat.expect("›")
     chat.type("What is 12345 minus 678?\r")
     chat.expect("tok/s")
     chat.type("Think for ever.\r")
     chat.expect("for ever and ever")
+    chat.type(CTRL_C)
+    chat.expect("answering now (Ctrl-C again stops)")
+    chat.expect("Well then, on and on")
     chat.type(CTRL_C)
     chat.expect("stopped")
     chat.type("And now?\r")
@@ -139,6 +142,8 @@ def test_reasoning_folds_while_it_streams_and_typing_waits(chat: Chat) -> None:
     chat.expect("thinking …")
     chat.type(CTRL_T + "typed ahead")
     chat.expect("I will think of this for ever")
+    chat.type(CTRL_C)
+    chat.expect("answering now")
     chat.type(CTRL_C)
     chat.expect("stopped")
     chat.expect("typed ahead")
@@ -176,6 +181,7 @@ def test_slash_commands_settings_and_files(chat: Chat, tmp_path: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     saved = json.loads(file.read_text())
     assert (saved["effort"], saved["system"], saved["tools"]) == ("high", "Be brief.", ["calculator"])
+    assert saved["messages"][-1]["ids"]["vocabulary"] == "o200k_harmony"
     assert saved["messages"][0] == {"role": "user", "content": "What is 12345 minus 678?"}
 
 
@@ -214,6 +220,37 @@ def test_korean_is_spoken_where_it_is_asked_for(tmp_path: Path) -> None:
         chat.expect("영어 전용이라")
         chat.expect("토큰/초")
         chat.expect("›")
+        chat.type(CTRL_D)
+        assert chat.end() == 0
+    finally:
+        chat.close()
+
+
+def test_the_grammar_is_switched_in_the_chat(chat: Chat) -> None:
+    chat.expect("›")
+    for line, said in (
+        ("/grammar", "grammar: on"),
+        ("/grammar off", "grammar: off"),
+        ("/grammar x", "usage:"),
+    ):
+        chat.type(f"{line}\r")
+        chat.expect(said)
+    chat.type(CTRL_D)
+    assert chat.end() == 0
+
+
+def test_a_hurried_answer_is_told_in_korean(tmp_path: Path) -> None:
+    chat = Chat(tmp_path, "--lang", "ko")
+    try:
+        chat.expect("›")
+        chat.type("12345-678?\r")
+        chat.expect("토큰/초")
+        chat.type("Think for ever.\r")
+        chat.expect("for ever and ever")
+        chat.type(CTRL_C)
+        chat.expect("바로 답하게 합니다")
+        chat.type(CTRL_C)
+        chat.expect("멈췄습니다")
         chat.type(CTRL_D)
         assert chat.end() == 0
     finally:
