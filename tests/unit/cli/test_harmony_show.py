@@ -239,6 +239,22 @@ def test_the_mask_marks_ids_from_below(app: App, tmp_path: Path, capsys: Capture
     assert sum("▁" in line for line in lines) == 2
 
 
+def test_a_line_of_a_data_set_is_shown(app: App, tmp_path: Path, capsys: Capture, tok: Tokenizer) -> None:
+    rows = [json.dumps(calling('{"city": "Busan"}')), "", json.dumps({"text": TEXT})]
+    path = write(tmp_path, "rows.jsonl", "\n".join(rows))
+    assert ids_in(show_json(path, app, capsys, "--row", "3")) == ids_from_text(TEXT, tok)
+    assert execute(["harmony", "show", "--row", "2", path], app) == 2
+    assert "is empty" in capsys.readouterr().err
+    for argv in ([], ["--row", "4"]):
+        assert execute(["harmony", "show", *argv, path], app) == 2
+        err = capsys.readouterr().err
+        assert "a data set of 3 lines" in err
+        assert "--row" in err
+    write(tmp_path, "odd.jsonl", b'{"text": "x"}\n\xff')
+    execute(["harmony", "show", "--row", "2", str(tmp_path / "odd.jsonl")], app)
+    assert "byte 0xff at offset 14" in capsys.readouterr().err
+
+
 def test_a_mask_needs_an_answer(app: App, tmp_path: Path, capsys: Capture) -> None:
     path = write(tmp_path, "a.json", [{"role": "user", "content": "hi"}])
     assert execute(["harmony", "show", "--mask", path], app) == 2

@@ -3,8 +3,10 @@
 `errors` are things that fail wherever the conversation goes; `doubts` are well-formed and probably not meant.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import jsonschema
 
@@ -41,7 +43,7 @@ def errors(source: Source, reading: Reading) -> Iterator[Finding]:
     unusable = {
         name: problem
         for name, tool in declared.tools.items()
-        if tool is not None and (problem := _schema_problem(tool))
+        if tool is not None and (problem := _unusable(tool))
     }
     for name, problem in unusable.items():
         yield Finding("bad-schema", 0, 0, f"{name}: {problem}")
@@ -93,17 +95,23 @@ def _is_json(message: Message) -> bool:
     return kind == "json" or (not kind and (message.recipient or "").startswith("functions."))
 
 
-def _schema_problem(tool: ToolSpec) -> str:
+def _unusable(tool: ToolSpec) -> str:
     """Why no call of a tool can be checked: its parameters or its grammar are none; "" if it can."""
+    if tool.text_input is None:
+        return _schema_problem(json.dumps(tool.parameters or {}))
     try:
-        if tool.text_input is not None:
-            text_body(tool.text_input, tool.name)
-        elif tool.parameters:
-            jsonschema.Draft202012Validator.check_schema(tool.parameters)
-    except jsonschema.SchemaError as error:
-        return f"{error.json_path}: {error.message}"[:_SHORT]
+        text_body(tool.text_input, tool.name)
     except InputError as error:
         return error.message
+    return ""
+
+
+@lru_cache(maxsize=256)  # the rows of a data set mostly have the same tools
+def _schema_problem(schema: str) -> str:
+    try:
+        jsonschema.Draft202012Validator.check_schema(json.loads(schema))
+    except jsonschema.SchemaError as error:
+        return f"{error.json_path}: {error.message}"[:_SHORT]
     return ""
 
 

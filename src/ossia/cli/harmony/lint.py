@@ -17,6 +17,7 @@ from ossia.cli.harmony.source import (
     Source,
     Vocabulary,
     decode,
+    is_rows,
     open_vocabulary,
     read_bytes,
     read_source,
@@ -27,7 +28,6 @@ from ossia.cli.screen import for_stream
 from ossia.errors import InputError
 
 EXIT_MALFORMED = 1
-_ROW_SUFFIXES = (".jsonl", ".ndjson")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class _Linter:
 
     def file(self, name: str) -> Iterator[Place]:
         data = read_bytes(name, self._app)
-        if not _is_rows(name, data):
+        if not is_rows(name, data):
             yield from self._document(name, 0, decode(data, name, self._app))
             return
         at = 0
@@ -116,20 +116,6 @@ class _Linter:
             return 0, 0
         before = self._vocabulary.tok.decode(source.ids[: finding.start])
         return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
-
-
-def _is_rows(name: str, data: bytes) -> bool:
-    """Whether a file is JSON Lines: by its name, or as its first line, of several, is a JSON object."""
-    if name.lower().endswith(_ROW_SUFFIXES):
-        return True
-    first, _, rest = data.lstrip().partition(b"\n")
-    if not first.startswith(b"{") or not rest.strip():
-        return False
-    try:
-        json.loads(first)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def _line(place: Place, app: App) -> str:

@@ -72,17 +72,15 @@ def read_tokens(ids: Sequence[int], tok: Tokenizer, labels: Sequence[int] | None
                 bodies.append(at + 1)
     spans = parser.spans
     control = frozenset(tok.special_tokens.values())
+    pieces = {i: tok.decode_bytes([i]) for i in set(kept) if 0 <= i < tok.vocab_size}
     tokens: list[Token] = []
     for span in spans:
         body = _body_start(span, bodies, kept, tok)
         for at in range(span.start, span.end):
-            part, data = _part(kept[at], at < body, span, control), None
-            if 0 <= kept[at] < tok.vocab_size:
-                data = tok.decode_bytes([kept[at]])
+            data = pieces.get(kept[at])
+            part = "outside" if data is None else _part(kept[at], at < body, span, control)
             learnt = None if labels is None else labels[at] != NOT_LEARNT
-            tokens.append(
-                Token(at, kept[at], data, part if data is not None else "outside", span.message, learnt)
-            )
+            tokens.append(Token(at, kept[at], data, part, span.message, learnt))
     places = {span.message: (span.start, span.end) for span in spans if span.message is not None}
     return Reading(
         tuple(tokens),

@@ -37,6 +37,7 @@ _HEADING, _QUIET = Style(bold=True), Style(dim=True)
 
 @command("show", help=W.HELP_SHOW)
 @click.argument("file", metavar="FILE")
+@option("--row", type=click.IntRange(1), metavar="N", help=W.OPT_ROW)
 @option("--mask", is_flag=True, help=W.OPT_MASK)
 @option("--ids", "with_ids", is_flag=True, help=W.OPT_IDS)
 @option("--json", "as_json", is_flag=True, help=M.OPT_JSON)
@@ -44,10 +45,17 @@ _HEADING, _QUIET = Style(bold=True), Style(dim=True)
 @rendering_options
 @click.pass_obj
 def show_command(
-    app: App, file: str, mask: bool, with_ids: bool, as_json: bool, pager: bool, **rendering: Any
+    app: App,
+    file: str,
+    row: int | None,
+    mask: bool,
+    with_ids: bool,
+    as_json: bool,
+    pager: bool,
+    **rendering: Any,
 ) -> None:
     vocabulary = open_vocabulary(app)
-    source = open_source(file, vocabulary, app)
+    source = open_source(file, vocabulary, app, row=row)
     readings = list(_readings(source, vocabulary.tok, mask, rendering, app))
     if as_json:
         click.echo(json.dumps(_to_dict(source, readings, vocabulary, mask), ensure_ascii=False))

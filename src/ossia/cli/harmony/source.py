@@ -39,6 +39,7 @@ KINDS: Mapping[Kind, W] = {
     "saved": W.KIND_SAVED,
 }
 STDIN = "-"
+_ROW_SUFFIXES = (".jsonl", ".ndjson")
 _TOOLS = {"calculator": calculator}  # what the chat can offer a model, by name
 
 
@@ -154,9 +155,16 @@ def rules_of(options: Mapping[str, Any]) -> Rules | None:
     return None if rules == Rules() and options.get("schema") is None else rules
 
 
-def open_source(name: str, vocabulary: Vocabulary, app: App) -> Source:
-    """Read the file `name`, or standard input; raises InputError where it cannot be used."""
-    text = decode(read_bytes(name, app), name, app)
+def open_source(name: str, vocabulary: Vocabulary, app: App, *, row: int | None = None) -> Source:
+    """Read the file `name`, or standard input; of JSON Lines the line number `row`.
+
+    Raises InputError where it cannot be used.
+    """
+    data = read_bytes(name, app)
+    before = 0
+    if row is not None or is_rows(name, data):
+        data, before = _row(name, data, row, app)
+    text = decode(data, name, app, before=before)
     try:
         return read_source(name, text, vocabulary, app)
     except InputError as error:
@@ -177,6 +185,29 @@ def read_bytes(name: str, app: App) -> bytes:
         raise InputError(
             app.say(M.CANNOT_OPEN, path=name, why=why), value=name, remedy=app.say(W.GIVE_FILE)
         ) from error
+
+
+def is_rows(name: str, data: bytes) -> bool:
+    """Whether a file is JSON Lines: by its name, or as its first line, of several, is a JSON object."""
+    if name.lower().endswith(_ROW_SUFFIXES):
+        return True
+    first, _, rest = data.lstrip().partition(b"\n")
+    if not first.startswith(b"{") or not rest.strip():
+        return False
+    try:
+        json.loads(first)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _row(name: str, data: bytes, row: int | None, app: App) -> tuple[bytes, int]:
+    """One line of JSON Lines, and how many bytes stand before it."""
+    lines = data.splitlines(keepends=True)
+    if row is None or row > len(lines):
+        said = app.say(W.MANY_ROWS, name=name, count=len(lines))
+        raise InputError(said, value=row, limit=len(lines), remedy=app.say(W.GIVE_ROW))
+    return lines[row - 1], sum(map(len, lines[: row - 1]))
 
 
 def decode(data: bytes, name: str, app: App, *, before: int = 0) -> str:

@@ -62,6 +62,7 @@ class W(Enum):
         "Use the vocabulary of this model instead of o200k_harmony.",
         "o200k_harmony 대신 이 모델의 어휘를 씁니다.",
     )
+    OPT_ROW = Text("The line of a JSON Lines data set to show.", "JSON Lines 데이터 집합에서 보일 줄.")
     OPT_MASK = Text(
         "Show the training examples, one per assistant turn, and what is learnt of them.",
         "학습 예시(어시스턴트 차례마다 하나)와 그 가운데 학습되는 부분을 보입니다.",
@@ -104,6 +105,11 @@ class W(Enum):
         "{name}: UTF-8이 아닙니다(오프셋 {offset}의 바이트 0x{byte:02x})",
     )
     EMPTY = Text("{name} is empty", "{name}: 비어 있습니다")
+    MANY_ROWS = Text("{name} is a data set of {count:,} lines", "{name}: {count:,}줄짜리 데이터 집합입니다")
+    GIVE_ROW = Text(
+        "Choose a line: ossia harmony show --row 1; lint reads them all.",
+        "줄을 고르세요: ossia harmony show --row 1. lint는 모든 줄을 읽습니다.",
+    )
     ONE_STDIN = Text("standard input can be read once", "표준 입력은 한 번만 읽을 수 있습니다")
     NOTHING_LEARNT = Text(
         "nothing is learnt here: the assistant says nothing",
