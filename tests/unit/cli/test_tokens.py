@@ -224,3 +224,20 @@ def test_every_translation_is_whole() -> None:
 def test_korean_speaks_korean(app: App, capsys: Capture) -> None:
     assert execute(["--lang", "ko", "tokens", "--lang", "ko", "가"], app) == 0
     assert "글자/토큰" in capsys.readouterr().out
+
+
+def test_the_page_shows_what_is_printed(app: App, capsys: Capture) -> None:
+    """The columns of o200k_harmony; the others are recounted where their files are."""
+    page = (Path(__file__).parents[3] / "docs" / "tokenizer.md").read_text(encoding="utf-8")
+    assert execute(["tokens", "--languages", "--json"], app) == 0
+    rows = json.loads(capsys.readouterr().out)["languages"]
+    shown_rows = page.split("× English\n")[-1].splitlines()
+    for row, line in zip(rows, shown_rows, strict=False):
+        ours = row["vocabularies"]["o200k_harmony"]
+        per_word = "–" if ours["per_word"] is None else f"{ours['per_word']:.2f}"
+        counts = [f"{row['characters']:,}", f"{row['bytes']:,}", f"{ours['tokens']:,}"]
+        expected = [*row["language"].split(), *counts, per_word, f"{ours['times_english']:.2f}"]
+        assert line.split()[: len(expected)] == expected
+    for text in ("안녕하세요, 반갑습니다", "def f(x):\n        return x + 1234567"):
+        assert execute(["tokens", text], app) == 0
+        assert capsys.readouterr().out.splitlines()[1].rstrip() in page

@@ -199,6 +199,14 @@ def test_references_become_named_types_before_the_tool() -> None:
         ({"$ref": "#/$defs/never"}, "a: never,"),
         ({"$ref": "other.json#/X"}, "a: any,"),
         ({"$ref": "#/$defs/X/properties/p"}, "a: p,"),
+        (
+            {"additionalProperties": STRING, "propertyNames": {"$ref": "#/$defs/E"}},
+            "a: Partial<Record<E, string>>,",
+        ),
+        (
+            {"additionalProperties": STRING, "propertyNames": {"$ref": "#/$defs/X"}},
+            "a: Record<string, string>,",
+        ),
     ],
 )
 def test_what_a_reference_is_called(prop: Any, line: str) -> None:
@@ -211,6 +219,7 @@ def test_what_a_reference_is_called(prop: Any, line: str) -> None:
         "alias": {"$ref": "#/$defs/X"},
         "circle": {"$ref": "#/$defs/circle"},
         "never": False,
+        "E": {"enum": ["x", "y"]},
     }
     assert written(prop, definitions) == line
 

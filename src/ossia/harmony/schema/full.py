@@ -157,9 +157,18 @@ class _Writer:
         types = [ts for ts in (self._type(inner, indent) for inner in schemas) if ts != ANY]
         if not types:
             return None
-        named = [literal(name) for name in list_at(schema.get("propertyNames"), "enum") or []]
-        record = f"Record<{' | '.join(named) or 'string'}, {inline(union(types, indent), indent)}>"
-        return TsType(f"Partial<{record}>" if named else record)
+        values = inline(union(types, indent), indent)
+        names = self._names_of_properties(schema.get("propertyNames"), indent)
+        return TsType(f"Record<string, {values}>" if names is None else f"Partial<Record<{names}, {values}>>")
+
+    def _names_of_properties(self, schema: Any, indent: str) -> str | None:
+        """The type of the only names there may be; None where they are not listed."""
+        pointer = string_at(schema, "$ref")
+        listed = schema if pointer is None else resolve(pointer, self._root)[1]
+        values = list_at(listed, "enum")
+        if not values or not all(isinstance(value, str) for value in values):
+            return None
+        return inline(self._type(schema, indent), indent)
 
     def _property(self, name: str, prop: Any, indent: str) -> list[str]:
         out: list[str] = []
