@@ -21,11 +21,13 @@ from ossia.harmony.messages import (
     DeveloperContent,
     Message,
     SystemContent,
+    TextInput,
     ToolNamespace,
     ToolSpec,
 )
 from ossia.harmony.parse import parse
 from ossia.harmony.render import render_conversation
+from ossia.harmony.schema import SchemaMode
 from ossia.tokenizer import Tokenizer
 
 from .harmony_inputs import MALFORMED, RESPONSE, TEXT, WEATHER, calling, write
@@ -152,23 +154,25 @@ def test_calls_in_harmony_text_are_checked(
     assert [f["code"] for f in lint_json(app, capsys, write(tmp_path, "a.txt", text))] == codes
 
 
+@pytest.mark.parametrize("schema", get_args(SchemaMode))
 def test_declarations_are_read_out_of_rendered_text(
-    app: App, tmp_path: Path, capsys: Capture, tok: Tokenizer
+    schema: SchemaMode, app: App, tmp_path: Path, capsys: Capture, tok: Tokenizer
 ) -> None:
-    functions = ToolNamespace(
-        "functions", tools=(ToolSpec("f"), ToolSpec("g", parameters={"type": "object"}))
-    )
+    parameters = {"type": "object", "properties": {"a": {"type": "array"}}}
+    described = ToolSpec("g", "Does it.\n## really", parameters)
+    text = ToolSpec("t", text_input=TextInput())
+    functions = ToolNamespace("functions", tools=(ToolSpec("f"), described, text))
     system = SystemContent(tools=(ToolNamespace("python", "Run code."),))
     developer = DeveloperContent("Write `## mine` headings.\n\n## mine", (functions,))
     begun = (Message("system", system), Message("developer", developer), Message("user", "hi"))
 
     def codes(recipient: str) -> list[str]:
         said = Message("assistant", "{}", channel="commentary", recipient=recipient)
-        ids = render_conversation(Conversation((*begun, said)), tok)
+        ids = render_conversation(Conversation((*begun, said)), tok, schema=schema)
         return [f["code"] for f in lint_json(app, capsys, write(tmp_path, "ids.json", ids))]
 
-    assert [codes(name) for name in ("functions.f", "functions.g", "python")] == [[], [], []]
-    for name in ("functions.h", "browser.search", "mine"):
+    assert [codes(name) for name in ("functions.f", "functions.g", "functions.t", "python")] == [[]] * 4
+    for name in ("functions.h", "browser.search", "mine", "really"):
         assert "undeclared-recipient" in codes(name)
 
 

@@ -61,9 +61,8 @@ def errors(source: Source, reading: Reading) -> Iterator[Finding]:
 def doubts(source: Source, reading: Reading, tok: Tokenizer) -> Iterator[Finding]:
     """Stale analysis, calls and results that do not meet, no final, ``<|return|>`` within, odd ids."""
     yield from _unpaired(reading)
-    answered = [
-        i for i, m in enumerate(reading.messages[:-1]) if m.channel == "final"
-    ]  # something follows them
+    followed = reading.messages[:-1]
+    answered = [i for i, message in enumerate(followed) if message.channel == "final"]
     for number, message in enumerate(reading.messages):
         if message.channel == "analysis" and answered and number < answered[-1]:
             yield Finding("stale-analysis", *reading.places[number], "")

@@ -169,7 +169,6 @@ class W(Enum):
     EQUAL = Text("equal: {tokens:,} tokens", "같습니다: 토큰 {tokens:,}개")
     FIRST = Text("first difference at token {at:,}, in {where}", "첫 차이는 토큰 {at:,}, {where}")
     IN_MESSAGE = Text("message {number} ({title})", "메시지 {number}({title})")
-    AT_END = Text("the end", "끝")
     AS_RENDERED = Text("{name}, rendered with {options}", "{name}, {options}(으)로 렌더링")
     NEED_TWO = Text("there is nothing to compare {name} with", "{name}: 견줄 것이 없습니다")
     GIVE_SECOND = Text(
