@@ -10,9 +10,10 @@ import pytest
 import ossia
 from ossia.agent.events import _TYPES  # pyright: ignore[reportPrivateUsage]
 from ossia.agent.model import Model, ModelCard
-from ossia.backends.scripted import ScriptedBackend
 from ossia.model.sampling import SamplingParams
 from ossia.tokenizer import Tokenizer
+
+from .masked_backend import MaskedBackend
 
 PAGE = (Path(__file__).parents[3] / "docs" / "python.md").read_text("utf-8")
 CALL = ' to=functions.forecast<|channel|>commentary <|constrain|>json<|message|>{"city": "Busan"}<|call|>'
@@ -22,9 +23,9 @@ FINAL = (
 
 
 class ByRule:
-    """Calls the forecast where it is offered and was not asked yet, otherwise answers yes."""
+    """Calls the forecast where it is offered and was not asked yet, otherwise answers yes, or how high."""
 
-    capabilities = ScriptedBackend.capabilities
+    capabilities = MaskedBackend.capabilities
     context_length = 8192
 
     def __init__(self, tok: Tokenizer, ids: Callable[[str], list[int]]) -> None:
@@ -35,7 +36,8 @@ class ByRule:
         prompt = self._tok.decode(prompt_ids)
         asked = prompt.rsplit("<|start|>user", 1)[1]
         calls = "type forecast" in prompt and "functions.forecast" not in asked
-        return ScriptedBackend([self._ids(CALL if calls else FINAL)]).generate(prompt_ids, params)
+        answer = FINAL.replace("Yes.", '{"metres": 330, "sure": true}') if "Eiffel" in asked else FINAL
+        return MaskedBackend(self._tok, self._ids(CALL if calls else answer)).generate(prompt_ids, params)
 
     async def close(self) -> None: ...
 
@@ -57,6 +59,7 @@ def test_the_examples_run(
     assert said.startswith("Yes.\n")
     assert "Name three of them." in said
     assert 'functions.forecast {"city": "Busan"} -> {"city": "Busan", "unit": "C"' in said
+    assert '{"city": "Busan"}\n330\n' in said
     assert "\n[stop, " in said
     assert "['Yes.', 'Yes.', 'Yes.']" in said
 
