@@ -15,13 +15,17 @@ from typing import Any
 
 import jsonschema
 import numpy as np
+import pytest
+from numpy.typing import NDArray
 
+from ossia.engine import Engine, EngineOptions, PoolPlan
 from ossia.harmony.events import Diagnostic, MessageEnded
 from ossia.harmony.grammar.compiler import Grammar, GrammarCompiler
 from ossia.harmony.grammar.mask import FrameMask
 from ossia.harmony.grammar.rules import AllowedTools, FrameRules, JsonObject, JsonSchema
 from ossia.harmony.messages import Message, TextInput, ToolNamespace, ToolSpec
 from ossia.harmony.parse import StreamParser
+from ossia.model.batch import Batch
 from ossia.model.sampling import SamplingParams, sample
 from ossia.tokenizer.base import Tokenizer
 from ossia.tokenizer.checkpoint import load_checkpoint_tokenizer
@@ -185,18 +189,17 @@ CASES = {
 
 
 class RandomModel:
-    """Logits from nowhere. `likely` raises what ends a text, a string, a list or an object."""
+    """Logits from nowhere, but higher where a text, a string, a list or an object ends: a text has some
+    `length` tokens."""
 
-    def __init__(self, tok: Tokenizer, seed: int) -> None:
+    def __init__(self, tok: Tokenizer, seed: int, length: int = 12) -> None:
         self._tok = tok
         random = np.random.default_rng(seed)
-        self._rows = random.standard_normal((8, tok.vocab_size + 24)).astype(
-            np.float32
-        )  # a padded vocabulary
+        self.rows = random.standard_normal((8, tok.vocab_size + 24)).astype(np.float32)  # a padded vocabulary
         marks = tok.markers
         closing = [marks.end, marks.call, marks.return_, *(i for text in '"}])' for i in tok.encode(text))]
-        self._rows[:, closing] = math.log(tok.vocab_size * 1.65 / 12)  # a text has some 12 tokens
-        self._rows[:, [*tok.encode(","), *tok.encode("}"), *tok.encode("]")]] += 2
+        self.rows[:, closing] = math.log(tok.vocab_size * 1.65 / length)
+        self.rows[:, [*tok.encode(","), *tok.encode("}"), *tok.encode("]")]] += 2
 
     def turn(self, mask: FrameMask, seed: int, limit: int = 400) -> list[int]:
         """One sampling step, as the engine runs it: forced ids, else a draw under the mask."""
@@ -205,7 +208,7 @@ class RandomModel:
         while not mask.finished and len(ids) < limit:
             new = mask.forced()
             if not new:
-                logits = self._rows[(seed * 31 + len(ids) * 7) % 8]
+                logits = self.rows[(seed * 31 + len(ids) * 7) % 8]
                 new = [sample(logits, params, position=len(ids), seed=seed).id]
             for token_id in new:
                 mask.advance([token_id])
@@ -258,9 +261,9 @@ def body_problems(rules: FrameRules, grammar: Grammar, message: Message) -> Iter
                 jsonschema.validate(value, {"additionalProperties": False} if schema is None else schema)
 
 
-def run(tok: Tokenizer, cases: list[str], turns: int, seed: int) -> Counter[str]:
+def run(tok: Tokenizer, cases: list[str], turns: int, seed: int, length: int = 12) -> Counter[str]:
     """Sample `turns` turns over `cases`; how many of each kind there were."""
-    compiler, model = GrammarCompiler(tok), RandomModel(tok, seed)
+    compiler, model = GrammarCompiler(tok), RandomModel(tok, seed, length)
     counts: Counter[str] = Counter()
     for turn in range(turns):
         case = CASES[cases[turn % len(cases)]]
@@ -283,9 +286,69 @@ def run(tok: Tokenizer, cases: list[str], turns: int, seed: int) -> Counter[str]
 def test_tiny_vocabulary() -> None:
     counts = run(load_checkpoint_tokenizer(TINY), list(CASES), 210, seed=1)
     assert counts["whole"] > 180, counts
-    assert counts["calls"] > 50 and counts["reasoning closed"] > 30, counts
+    assert counts["calls"] > 50, counts
+    assert counts["reasoning closed"] > 30, counts
 
 
 def test_o200k() -> None:
-    counts = run(load_o200k_harmony(), list(CASES), 2 * len(CASES), seed=2)
-    assert counts["whole"] > 1.7 * len(CASES), counts
+    counts = run(load_o200k_harmony(), list(CASES), len(CASES), seed=2, length=4)
+    assert counts["whole"] > 0.8 * len(CASES), counts
+
+
+class Puppet:
+    """A model for the engine, with the logits of `RandomModel`."""
+
+    def __init__(self, rows: NDArray[np.float32]) -> None:
+        self._rows = rows
+
+    def copy_block(self, group: str, src: int, dst: int) -> None: ...
+
+    def forward(self, batch: Batch) -> NDArray[np.float32]:
+        last = batch.positions[batch.logit_rows]
+        return self._rows[last % len(self._rows)]
+
+
+def test_in_the_engine_many_at_once() -> None:
+    """The engine appends what is forced, stops where a turn is finished, and keeps the turns apart."""
+    tok = load_checkpoint_tokenizer(TINY)
+    rows = RandomModel(tok, seed=3).rows[:, : tok.vocab_size]
+    engine = Engine(
+        Puppet(rows),
+        Puppet(rows),
+        PoolPlan(256, 256, 0, 512),
+        vocab_size=tok.vocab_size,
+        sliding_window=128,
+        model_context=512,
+        options=EngineOptions(max_sequences=8),
+    )
+    compiler = GrammarCompiler(tok)
+    running: dict[int, tuple[Case, Grammar, FrameMask, list[int]]] = {}
+    for turn, case in enumerate(2 * list(CASES.values())):
+        grammar = compiler.compile(case.rules)
+        mask = grammar.start(max_reasoning_tokens=case.max_reasoning_tokens)
+        params = SamplingParams(max_tokens=400, seed=turn, mask=mask)
+        prompt = [tok.markers.start, *tok.encode("assistant")]
+        running[id(engine.submit(prompt, params))] = (case, grammar, mask, [])
+    while engine.has_work:
+        for output in engine.step():
+            assert output.error is None
+            assert output.token is not None
+            running[id(output.sequence)][3].append(output.token.id)
+    whole = [(case, grammar, ids) for case, grammar, mask, ids in running.values() if mask.finished]
+    assert len(whole) > 0.8 * len(running)
+    for case, grammar, ids in whole:
+        assert not list(problems(tok, case, grammar, ids)), tok.decode(ids)
+    for case, grammar, mask, ids in running.values():  # and every id of them was allowed
+        again = grammar.start(max_reasoning_tokens=case.max_reasoning_tokens)
+        for token_id in ids:
+            again.forced()
+            again.advance([token_id])
+        assert mask.failure is None
+        assert again.failure is None
+
+
+@pytest.mark.slow
+def test_ten_thousand_turns() -> None:
+    counts = run(load_checkpoint_tokenizer(TINY), list(CASES), 9_600, seed=100)
+    counts += run(load_o200k_harmony(), list(CASES), 1_000, seed=20_000, length=5)
+    assert counts["whole"] >= 10_000, counts
