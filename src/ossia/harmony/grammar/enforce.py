@@ -39,6 +39,8 @@ _NUMBERS = ("const", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiv
 _EXACT = 2**53  # llguidance computes in doubles
 _MOST_REMAINDERS = 1000  # llguidance makes a state for each
 _LONGEST_FORCED = 10_000  # bytes without a choice
+_TOO_DEEP = "recursion limit"
+_MOST_TRIED = 32
 _UNSATISFIABLE = "Unsatisfiable schema"
 
 
@@ -68,10 +70,11 @@ def schema_body(schema: dict[str, Any], what: str, *, is_object: bool, strict: b
     `what` says whose schema it is.
     """
     try:
-        text = json.dumps(schema)
+        body = _enforceable(json.dumps(schema, allow_nan=False), what, is_object)
     except (TypeError, ValueError) as cause:
         _refuse(what, f"is not JSON ({cause})", "", "Use strings, numbers, lists and objects only.")
-    body = _enforceable(text, what, is_object)
+    except RecursionError:
+        _refuse(what, "is nested too deeply", "", "Use definitions and references.")
     if strict and body.gaps:
         gap = body.gaps[0]
         _refuse(
@@ -83,6 +86,7 @@ def schema_body(schema: dict[str, Any], what: str, *, is_object: bool, strict: b
     return body
 
 
+@lru_cache(maxsize=256)
 def text_body(text_input: TextInput, what: str) -> Body:
     """The grammar of a call's plain text; raises InputError where it cannot be one, or nothing matches it."""
     if text_input.regex is not None and text_input.lark is not None:
@@ -160,6 +164,10 @@ def _without_unknown(schema: Schema) -> tuple[Schema, list[Gap]]:
         gaps += [Gap(k, path) for k, value in unknown.items() if value not in _SAYS_NOTHING.get(k, ())]
         if _repeats_names(node):  # a name may come twice, and then there are fewer than counted
             gaps.append(Gap("minProperties", path))
+        for keyword in ("format", "pattern"):
+            if keyword in node and not _is_known(keyword, str(node[keyword])):
+                del node[keyword]
+                gaps.append(Gap(keyword, path))
         inexact = [k for k in _NUMBERS if k in node and not _is_exact(node[k])]
         if (
             isinstance(node.get("multipleOf"), int | float)
@@ -187,6 +195,13 @@ def _is_exact(value: object) -> bool:
     return not isinstance(value, int) or abs(value) <= _EXACT
 
 
+@lru_cache(maxsize=1024)
+def _is_known(keyword: str, value: str) -> bool:
+    """Does llguidance know this format, or understand this pattern?"""
+    error = grammar_error({"json_schema": {"type": "string", keyword: value}})
+    return not error or _UNSATISFIABLE in error
+
+
 def _repeats_names(node: Schema) -> bool:
     least, required = node.get("minProperties", 0), cast(object, node.get("required", []))
     return isinstance(least, int) and isinstance(required, list) and least - len(cast(Schema, required)) > 1
@@ -198,9 +213,10 @@ def _relaxed(schema: Schema, what: str, is_object: bool) -> tuple[Schema, list[G
     while error := grammar_error({"json_schema": schema}):
         if _UNSATISFIABLE in error:
             _refuse(what, f"can be satisfied by nothing ({error})", error, "Resolve the contradiction.")
-        step = _smaller_problem(schema, error)
+        step = None if _TOO_DEEP in error else _smaller_problem(schema, error)
         if step is None:
-            return {"type": "object"} if is_object else {}, [*gaps, Gap(error, "#")]
+            gaps.append(Gap("nesting" if _TOO_DEEP in error else error, "#"))
+            return {"type": "object"} if is_object else {}, gaps
         schema, removed = step
         gaps += removed
     return schema, gaps
@@ -216,7 +232,7 @@ def _smaller_problem(schema: Schema, error: str) -> tuple[Schema, list[Gap]] | N
         guilty = [path for path, node in subschemas(schema) if keyword in node]
         if not helps(keyword, guilty):
             continue
-        for path in list(guilty):  # put back those that do no harm
+        for path in guilty[:_MOST_TRIED]:  # put back those that do no harm
             fewer = [p for p in guilty if p != path]
             if fewer and helps(keyword, fewer):
                 guilty = fewer

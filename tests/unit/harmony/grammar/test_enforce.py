@@ -251,6 +251,26 @@ def test_a_schema_that_is_not_json_is_refused() -> None:
         schema_body({"const": {1, 2}}, "it", is_object=True, strict=False)
 
 
+def nested(depth: int) -> Schema:
+    return of(a=nested(depth - 1)) if depth else {"type": "string"}
+
+
+def test_a_schema_nested_too_deeply_is_any_object_or_refused() -> None:
+    assert schema_body(nested(40), "it", is_object=True, strict=True).gaps == ()
+    body = schema_body(nested(90), "it", is_object=True, strict=False)
+    assert [str(gap) for gap in body.gaps] == ["'nesting' at #"]
+    assert accepts(body, '{"b": 1}')
+    assert not accepts(body, "[]")
+    with pytest.raises(InputError, match="nested too deeply"):
+        schema_body(nested(600), "it", is_object=True, strict=False)
+
+
+def test_many_gaps_are_found_quickly_and_exactly() -> None:
+    names = {f"p{i}": {"type": "string", "format": "color" if i % 2 else "date"} for i in range(200)}
+    body = schema_body({"type": "object", "properties": names}, "it", is_object=True, strict=False)
+    assert [gap.path for gap in body.gaps] == [f"#/properties/p{i}" for i in range(1, 200, 2)]
+
+
 def test_a_schema_of_an_argument_is_always_of_an_object() -> None:
     body = schema_body({}, "it", is_object=True, strict=True)
     assert all(text.startswith("{") for text in values(body, 5))
