@@ -1,17 +1,8 @@
 """Reasoning effort: the names clients use, and the three the model knows."""
 
 from ossia.errors import InputError
+from ossia.harmony.formats.fields import EFFORT_NAMES
 from ossia.harmony.messages import Effort
-
-EFFORT_NAMES: dict[str, Effort] = {
-    "none": "low",
-    "minimal": "low",
-    "low": "low",
-    "medium": "medium",
-    "high": "high",
-    "xhigh": "high",
-    "max": "high",
-}
 
 
 def parse_effort(name: str) -> Effort:

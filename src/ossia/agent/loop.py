@@ -30,7 +30,7 @@ from ossia.agent.steering.control import Control
 from ossia.agent.steering.guide import Guide
 from ossia.agent.translate import Call, StopStrings, Translator
 from ossia.backends.base import Backend
-from ossia.errors import ContextLengthError
+from ossia.errors import ContextLengthError, InputError
 from ossia.harmony.grammar import GrammarCompiler, ResponseFormat, ToolChoice
 from ossia.harmony.incremental import Rendering
 from ossia.harmony.messages import Conversation, Message, tool_result
@@ -76,6 +76,7 @@ async def run(
     BackendError where the backend stops or cannot enforce what is asked; whatever the model does is an event.
     """
     StopStrings(stop)
+    _check_sampling(sampling or _DEFAULTS)
     guide = Guide(
         tok,
         backend.capabilities,
@@ -354,6 +355,16 @@ class _Turn:
 
     def _calls_so_far(self) -> int:
         return sum(message.is_call for message in self.conversation.messages)
+
+
+def _check_sampling(sampling: SamplingParams) -> None:
+    """Raise InputError for a mask: it would serve one step, and an answer may have many."""
+    if sampling.mask is not None:
+        raise InputError(
+            "an answer's sampling cannot bring a mask: each of its steps needs one of its own",
+            value="mask",
+            remedy="Give `grammar`, `tool_choice` or `response_format`, or ask the backend yourself.",
+        )
 
 
 def _repeats(loop: Loop) -> Note:

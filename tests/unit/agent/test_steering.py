@@ -22,6 +22,7 @@ from ossia.errors import BackendError, InputError
 from ossia.harmony.grammar import AllowedTools, GrammarCompiler, JsonObject, JsonSchema
 from ossia.harmony.messages import Message
 from ossia.harmony.parse import parse
+from ossia.model.sampling import SamplingParams
 from ossia.tokenizer import Tokenizer
 from ossia.tools import calculator, tool
 
@@ -70,6 +71,36 @@ class Masked:
             return [e async for e in run(self.backend, self.tok, conversation, **options)]
 
         return asyncio.run(collect())
+
+
+class Broken:
+    """A grammar whose mask gives up at once."""
+
+    class Mask:
+        failure = "the matcher is out of its depth"
+        finished = closed_reasoning = False
+
+        def mask(self, out: Any) -> None:
+            out[:-3] = 1
+            out[-3:] = 0
+
+        def forced(self) -> list[int]:
+            return []
+
+        def advance(self, ids: Sequence[int]) -> None: ...
+
+        def rollback(self, n: int) -> None: ...
+
+        def answer_now(self) -> None: ...
+
+    def compile(self, rules: Any) -> "Broken":
+        return self
+
+    def start(self, **_: Any) -> Any:
+        return self.Mask()
+
+    def problem(self, recipient: str | None, text: str) -> str | None:
+        return None
 
 
 @pytest.fixture(scope="session")
@@ -327,6 +358,7 @@ def test_what_cannot_be_enforced_is_refused(agent: Any, masked: Masked, asked: d
         {"tool_choice": AllowedTools(("functions.shell",), required=True)},
         {"tool_choice": "required", "tools": []},
         {"max_calls": -1},
+        {"sampling": SamplingParams(mask=Broken.Mask())},
         {"response_format": JsonSchema({"type": "array", "uniqueItems": True}, strict=True)},
     ],
 )
@@ -336,34 +368,6 @@ def test_what_is_impossible_is_refused_before_anything_is_computed(
     with pytest.raises(InputError):
         masked.run(FINAL, **asked)
     assert masked.backend.prompts == []
-
-
-class Broken:
-    """A grammar whose mask gives up at once."""
-
-    class Mask:
-        failure = "the matcher is out of its depth"
-        finished = closed_reasoning = False
-
-        def mask(self, out: Any) -> None:
-            out[:-3] = 1
-            out[-3:] = 0
-
-        def forced(self) -> list[int]:
-            return []
-
-        def advance(self, ids: Sequence[int]) -> None: ...
-
-        def answer_now(self) -> None: ...
-
-    def compile(self, rules: Any) -> "Broken":
-        return self
-
-    def start(self, **_: Any) -> Any:
-        return self.Mask()
-
-    def problem(self, recipient: str | None, text: str) -> str | None:
-        return None
 
 
 def test_a_grammar_that_gives_up_says_so_and_the_answer_goes_on(masked: Masked) -> None:

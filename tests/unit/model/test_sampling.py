@@ -219,6 +219,22 @@ def test_the_mask_bounds_every_choice():
     assert support(SMALL, mask=Only(4), logit_bias={0: 100.0}) == {4}
 
 
+@pytest.mark.parametrize("allowed", [1, 10, 499, 500, 501, 990, 1000])
+@pytest.mark.parametrize("params", [{}, {"top_p": 0.9}, {"top_k": 7}, {"min_p": 0.01}, {"temperature": 0}])
+def test_a_mask_is_minus_infinity_where_it_forbids_however_much_that_is(allowed, params):
+    rng = np.random.default_rng(allowed)
+    logits = rng.standard_normal(1000).astype(np.float32) * 3
+    before = logits.copy()
+    ids = np.sort(rng.choice(1000, allowed, replace=False))
+    low = np.full_like(logits, -np.inf)
+    low[ids] = logits[ids]
+    for seed in range(20):
+        masked = sample(logits, SamplingParams(mask=Only(*ids), **params), position=3, seed=seed)
+        assert masked.id in ids
+        assert masked.id == sample(low, SamplingParams(**params), position=3, seed=seed).id
+    assert (logits == before).all()
+
+
 def test_a_mask_that_allows_nothing_is_an_error():
     with pytest.raises(InputError, match="allows no token at position 7"):
         sample(SMALL, SamplingParams(mask=Only()), position=7, seed=0)
