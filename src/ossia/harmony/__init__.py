@@ -1,7 +1,7 @@
 """Harmony, the format gpt-oss speaks: messages, their rendering to token ids, and parsing back.
 
-`grammar` (token masks), `formats` (conversations as others write them) and `compat` (openai-harmony's API) are
-imported by their own names: who needs only the format loads only the format.
+`grammar` (token masks), `formats` (what others write conversations in) and `compat` (openai-harmony's API)
+are imported by name: who needs only the format loads only the format.
 """
 
 from ossia.harmony.events import (

@@ -40,14 +40,15 @@ class TrainingExample:
 
 
 def training_examples(
-    conversation: Conversation, tok: Tokenizer, *, schema: SchemaMode = "compat"
+    conversation: Conversation, tok: Tokenizer, *, schema: SchemaMode = "full"
 ) -> list[TrainingExample]:
     """Return one example per assistant turn of `conversation`, in order.
 
     Analysis of earlier turns is dropped as inference drops it. Messages that remember their ids are learnt as
     they were sampled. The turn's final ends in ``<|return|>``, unless it was cut off. A turn without a final
     is learnt as far as it was sampled: without remembered ids nothing says how its last message ended, so
-    only a call has its end learnt. Raises what `render_message` raises.
+    only a call has its end learnt. `schema` is how inference describes tools, as Ossia's chats do by default.
+    Raises what `render_message` raises.
     """
     view = _View(conversation.messages, tok, schema)
     return [view.example(start, end) for start, end in _turns(conversation.messages)]
@@ -57,7 +58,7 @@ def training_rows(
     rows: Iterable[Mapping[str, Any]],
     tok: Tokenizer,
     *,
-    schema: SchemaMode = "compat",
+    schema: SchemaMode = "full",
     last_turn_only: bool = False,
 ) -> Iterator[dict[str, list[int]]]:
     """Yield ``{"input_ids", "labels"}`` for every assistant turn of every row.

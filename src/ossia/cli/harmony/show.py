@@ -71,7 +71,7 @@ def _readings(
     if not mask:
         yield read_tokens(source.rendered(tok, rules_of(rendering)), tok)
         return
-    schema = rendering.get("schema") or "compat"
+    schema = rendering.get("schema") or "full"
     examples = training_examples(source.messages(tok), tok, schema=schema)
     if not examples:
         raise InputError(app.say(W.NOTHING_LEARNT), value=source.name, remedy=app.say(W.GIVE_ANSWER))

@@ -25,8 +25,9 @@ from ossia.harmony.messages import Conversation
 from ossia.harmony.parse import parse
 from ossia.harmony.render import render_conversation
 from ossia.harmony.schema import SchemaMode
-from ossia.hub.names import POCKET
+from ossia.hub.card import card_of
 from ossia.hub.sources import locate, require_loadable
+from ossia.model.config import load_config
 from ossia.tokenizer import Tokenizer, load_checkpoint_tokenizer, load_o200k_harmony
 from ossia.tools.calculator import calculator
 
@@ -48,7 +49,7 @@ class Rules:
     """How a conversation is rendered; the defaults are how Ossia renders one."""
 
     canonical: bool = False
-    schema: SchemaMode = "compat"
+    schema: SchemaMode = "full"
     drop_analysis: bool = True
 
 
@@ -112,18 +113,8 @@ def open_vocabulary(app: App) -> Vocabulary:
     require_loadable(found)
     brings_its_own = (found.path / "tokenizer.json").exists()
     tok = load_checkpoint_tokenizer(found.path) if brings_its_own else load_o200k_harmony()
-    return Vocabulary(tok, card_for(found.name, tok), asked_for=True)
-
-
-def card_for(name: str, tok: Tokenizer) -> ModelCard:
-    """What a model of that name is told it is.
-
-    As `hub.load.card_of` has it from a checkpoint; that module would bring the whole engine with it.
-    """
-    if tok is load_o200k_harmony():
-        return ModelCard(name)
-    identity = "You are Ossia's pocket model, a small language model." if name == POCKET else None
-    return ModelCard(name, identity=identity, knowledge_cutoff=None)
+    config = load_config(found.path)
+    return Vocabulary(tok, card_of(found, config, config.max_position_embeddings), asked_for=True)
 
 
 def role_before(ids: tuple[int, ...], tok: Tokenizer) -> Literal["assistant"] | None:
@@ -149,7 +140,7 @@ def rules_of(options: Mapping[str, Any]) -> Rules | None:
     """The rendering that the options ask for; None where they ask for none."""
     rules = Rules(
         canonical=bool(options.get("canonical")),
-        schema=cast(SchemaMode, options.get("schema") or "compat"),
+        schema=cast(SchemaMode, options.get("schema") or "full"),
         drop_analysis=not options.get("keep_analysis"),
     )
     return None if rules == Rules() and options.get("schema") is None else rules

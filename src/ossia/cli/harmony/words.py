@@ -172,8 +172,8 @@ class W(Enum):
     AS_RENDERED = Text("{name}, rendered with {options}", "{name}, {options}(으)로 렌더링")
     NEED_TWO = Text("there is nothing to compare {name} with", "{name}: 견줄 것이 없습니다")
     GIVE_SECOND = Text(
-        "Give a second FILE, or --canonical, --schema full or --no-drop-analysis.",
-        "파일을 하나 더 주거나 --canonical, --schema full, --no-drop-analysis를 쓰세요.",
+        "Give a second FILE, or --canonical, --schema compat or --no-drop-analysis.",
+        "파일을 하나 더 주거나 --canonical, --schema compat, --no-drop-analysis를 쓰세요.",
     )
     SUMMARY = Text(
         "{removed:,} tokens only in A, {added:,} only in B",

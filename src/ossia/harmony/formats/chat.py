@@ -11,7 +11,7 @@ from typing import Any
 from ossia.harmony.formats.declared import read_tools
 from ossia.harmony.formats.draft import Draft
 from ossia.harmony.formats.fields import as_list, as_object, content_of, needed, text_of, wrong
-from ossia.harmony.messages import Conversation, Effort, SystemContent
+from ossia.harmony.messages import CHANNELS, Conversation, Effort, SystemContent
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _REASONING = ("reasoning_content", "reasoning", "thinking")
@@ -29,7 +29,8 @@ def conversation_from_chat(
     System and developer text becomes Harmony's developer message, with the tools as functions; the Harmony
     system message is `system` (by default SystemContent()) with `effort`, if given. Reasoning becomes
     analysis, content before tool calls a preamble in commentary, each call a message of its own, other
-    content the final. A null or missing content is no message; one that says nothing at all is refused.
+    content the final, unless the message names its `channel`. A null or missing content is no message; one
+    that says nothing at all is refused.
 
     Raises InputError that names the place: a wrong type, an unknown role or kind of part, a result without
     its call, a name that could not stand in a header.
@@ -69,14 +70,28 @@ def _take_assistant(draft: Draft, message: Mapping[str, Any], where: str) -> Non
     if thought is None and content is None and not calls:
         limit = ("content", *_REASONING, "tool_calls")
         raise wrong(where, "an assistant message that says nothing", None, limit, "Leave it out.")
+    channel = _channel(message, where)
     if thought:
         draft.think(thought)
-    if content and calls:
+    if content and channel == "analysis":
+        draft.think(content)
+    elif content and (calls or channel == "commentary"):
         draft.announce(content)
-    elif content is not None and not calls and (content or not thought):
+    elif content is not None and not calls and channel in (None, "final") and (content or not thought):
         draft.answer(content)
     for at, call in enumerate(calls):
         _take_call(draft, as_object(call, f"{where}.tool_calls[{at}]"), f"{where}.tool_calls[{at}]")
+
+
+def _channel(message: Mapping[str, Any], where: str) -> str | None:
+    """The channel of the content, for messages that name one: analysis must not become an answer."""
+    if message.get("recipient") not in (None, "all"):
+        remedy = "Write calls as tool_calls, or give the conversation as Harmony text."
+        raise wrong(where, "a recipient", message["recipient"], "messages without a recipient", remedy)
+    channel = text_of(message, "channel", where)
+    if channel is not None and channel not in CHANNELS:
+        raise wrong(where, f"unknown channel {channel!r}", channel, CHANNELS)
+    return channel
 
 
 def _calls(message: Mapping[str, Any], where: str) -> Sequence[Any]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from ossia.tokenizer.base import Tokenizer
 
@@ -13,7 +14,7 @@ def ids_from_text(text: str, tok: Tokenizer) -> list[int]:
     """
     special = tok.special_tokens
     ids: list[int] = []
-    for at, piece in enumerate(_markers(special).split(text)):
+    for at, piece in enumerate(_markers(tuple(special)).split(text)):
         if at % 2:
             ids.append(special[piece])
         elif piece:
@@ -23,7 +24,7 @@ def ids_from_text(text: str, tok: Tokenizer) -> list[int]:
 
 def has_markers(text: str, tok: Tokenizer) -> bool:
     """Whether any control token is written in `text`."""
-    return _markers(tok.special_tokens).search(text) is not None
+    return _markers(tuple(tok.special_tokens)).search(text) is not None
 
 
 def text_from_ids(ids: Iterable[int], tok: Tokenizer) -> str:
@@ -31,6 +32,7 @@ def text_from_ids(ids: Iterable[int], tok: Tokenizer) -> str:
     return tok.decode(ids)
 
 
-def _markers(special: Iterable[str]) -> re.Pattern[str]:
+@lru_cache(maxsize=8)  # one vocabulary has a thousand names
+def _markers(special: tuple[str, ...]) -> re.Pattern[str]:
     names = sorted(special, key=len, reverse=True)
     return re.compile(f"({'|'.join(map(re.escape, names))})")
