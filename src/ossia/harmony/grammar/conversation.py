@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from ossia.errors import InputError
 from ossia.harmony.grammar.bodies import bodies_of
 from ossia.harmony.grammar.rules import AllowedTools, Callee, FrameRules, ResponseFormat, ToolChoice, is_named
-from ossia.harmony.messages import Conversation, DeveloperContent, SystemContent
+from ossia.harmony.messages import CHANNELS, Conversation, DeveloperContent, SystemContent
 
 _HEADER_WORD = re.compile(r"[^\s<>|=\x00-\x1f\x7f\ud800-\udfff]+")
 
@@ -18,7 +18,8 @@ def rules_for(
     response_format: ResponseFormat | None = None,
     max_calls: int | None = None,
 ) -> FrameRules:
-    """The rules for the next answer in `conversation`, whose system and developer messages declare the tools.
+    """The rules for the next answer in `conversation`, whose system and developer messages declare the tools
+    and the system message the channels (all of them where it names none).
 
     Raises InputError where `tool_choice` names an undeclared tool or requires one of none, where a tool's
     name could not stand in a header, and what `bodies_of` raises for schemas, regexes and grammars.
@@ -29,7 +30,9 @@ def rules_for(
         if isinstance(message.content, SystemContent | DeveloperContent)
         for namespace in message.content.tools
     ]
-    rules = FrameRules(tuple(namespaces), tool_choice, response_format, max_calls)
+    channels = [m.content.channels for m in conversation.messages if isinstance(m.content, SystemContent)]
+    allowed = channels[-1] if channels and channels[-1] else CHANNELS
+    rules = FrameRules(tuple(namespaces), tool_choice, response_format, max_calls, allowed)
     _check_names(rules.declared)
     _check_choice(rules)
     bodies_of(rules)

@@ -51,14 +51,16 @@ def frame_grammar(
     """The grammar of one message in `phase`, as llguidance reads it; `body_of(None)` is the final's body."""
     lark = _Lark(markers)
     messages: list[str] = []
-    if phase == "free":
+    if phase == "free" and "analysis" in rules.channels:
         messages.append(lark.message("", '"analysis"', "TEXT", "end"))
-    if phase != "answer":
+    if phase != "answer" and "commentary" in rules.channels:
         messages.append(lark.message("", '"commentary"', "TEXT", "end"))
     if not rules.must_call:
         messages.append(_final(lark, rules, phase, body_of(None)))
     if phase != "answer" or rules.must_call:
-        messages += [_call(lark, callee, phase, body_of(callee.recipient)) for callee in rules.callees]
+        for callee in rules.callees:
+            channels = _channels(callee, rules)
+            messages.append(_call(lark, callee, phase, channels, body_of(callee.recipient)))
     lark.rules += [
         f'content_type: | " "? {lark.mark("constrain")} "json" | " json" | " code"',
         f"NAME: /{_NAME}/",
@@ -73,14 +75,20 @@ def _final(lark: _Lark, rules: FrameRules, phase: Phase, body: Body) -> str:
     return lark.message("", f'"final" {marked}', lark.body(body), "return_")
 
 
-def _call(lark: _Lark, callee: Callee, phase: Phase, body: Body) -> str:
+def _channels(callee: Callee, rules: FrameRules) -> tuple[str, ...]:
+    """Where a recipient is called, the usual channel first."""
+    may_be_analysis = "analysis" in rules.channels and not callee.is_function
+    return ("analysis", "commentary") if may_be_analysis else ("commentary",)
+
+
+def _call(lark: _Lark, callee: Callee, phase: Phase, channels: tuple[str, ...], body: Body) -> str:
     """A call, its recipient after the author or after the channel."""
     rule = f"call{len(lark.rules)}"
     content = lark.body(body)
     if phase == "answer":
-        lark.rules.append(f"{rule}: {_usual_call(lark, callee, content)}")
+        lark.rules.append(f"{rule}: {_usual_call(lark, callee, channels[0], content)}")
         return rule
-    channel = '"commentary"' if callee.is_function else '("analysis" | "commentary")'
+    channel = f"( {' | '.join(map(_literal, channels))} )"
     to = _literal(f" to={callee.recipient}") + ("" if callee.tool else ' ( "." NAME )?')
     author_first = lark.message(to, f"{channel} content_type", content, "call")
     channel_first = lark.message("", f"{channel} {to} content_type", content, "call")
@@ -88,13 +96,12 @@ def _call(lark: _Lark, callee: Callee, phase: Phase, body: Body) -> str:
     return rule
 
 
-def _usual_call(lark: _Lark, callee: Callee, content: str) -> str:
+def _usual_call(lark: _Lark, callee: Callee, channel: str, content: str) -> str:
     """The form a call has in training data: functions with JSON, python with code."""
     takes_json = callee.tool is not None and callee.tool.text_input is None
     content_type = f'" " {lark.mark("constrain")} "json"' if takes_json else ""
-    channel = '"commentary"' if callee.is_function else '"analysis"'
     to = _literal(f" to={callee.recipient}")
-    return lark.message(to, f"{channel} {content_type}", content, "call")
+    return lark.message(to, f"{_literal(channel)} {content_type}", content, "call")
 
 
 def _literal(text: str) -> str:

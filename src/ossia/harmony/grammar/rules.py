@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ossia.harmony.messages import ToolNamespace, ToolSpec
+from ossia.harmony.messages import CHANNELS, ToolNamespace, ToolSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,17 @@ class Callee:
 
 @dataclass(frozen=True, slots=True)
 class FrameRules:
-    """All that decides which tokens a turn may have; `max_calls` is how many calls it may still make."""
+    """All that decides which tokens a turn may have; `max_calls` is how many calls it may still make.
+
+    `channels`: without "analysis" no reasoning, without "commentary" no preambles. Calls to functions are
+    in commentary all the same, and a final is possible wherever no call is required.
+    """
 
     namespaces: tuple[ToolNamespace, ...] = ()
     tool_choice: ToolChoice = "auto"
     response_format: ResponseFormat | None = None
     max_calls: int | None = None
+    channels: tuple[str, ...] = CHANNELS
 
     @property
     def declared(self) -> tuple[Callee, ...]:

@@ -31,6 +31,14 @@ def test_tools_come_from_the_system_and_developer_messages() -> None:
     assert rules_for(Conversation((user("Hello"),))) == FrameRules()
 
 
+def test_channels_come_from_the_system_message() -> None:
+    def channels(content: SystemContent) -> tuple[str, ...]:
+        return rules_for(Conversation((Message("system", content), user("Hello")))).channels
+
+    assert channels(SystemContent(channels=("final", "analysis"))) == ("final", "analysis")
+    assert channels(SystemContent(channels=())) == ("analysis", "commentary", "final")
+
+
 def test_the_last_tool_of_a_name_counts() -> None:
     second = ToolNamespace("functions", tools=(ToolSpec("a", "newer"),))
     declared = rules_for(conversation(FUNCTIONS, second)).declared

@@ -169,6 +169,24 @@ def test_tool_choice_says_how_a_turn_may_end(tok: Tokenizer, compiler: GrammarCo
     assert kinds(FrameRules(namespaces, AllowedTools(("browser",))), tok, compiler) == finals | browser
 
 
+def test_channels_that_are_not_declared_are_not_used(tok: Tokenizer, compiler: GrammarCompiler) -> None:
+    everything = kinds(ALL, tok, compiler)
+    with_preamble = {name for name in WELL_FORMED if "preamble" in name}
+    in_analysis = {name for name, text in WELL_FORMED.items() if "<|channel|>analysis" in text}
+    namespaces = ALL.namespaces
+    assert (
+        kinds(FrameRules(namespaces, channels=("commentary", "final")), tok, compiler)
+        == everything - in_analysis
+    )
+    assert (
+        kinds(FrameRules(namespaces, channels=("analysis", "final")), tok, compiler)
+        == everything - with_preamble
+    )
+    assert kinds(FrameRules(namespaces, channels=("final",)), tok, compiler) == (
+        everything - in_analysis - with_preamble
+    )
+
+
 @pytest.mark.parametrize(
     ("response_format", "body", "is_allowed"),
     [
