@@ -57,9 +57,10 @@ def draw_among(key: int, ids: NDArray[np.int64], p: NDArray[np.float64]) -> int:
     return int(ids[np.argmin(exponentials(key, ids) / p)])
 
 
-def draw(key: int, z: NDArray[np.float32]) -> int:
+def draw(key: int, z: NDArray[np.float32], ids: NDArray[np.int64] | None = None) -> int:
     """A token id with probability softmax(z), z float32 (V,) with maximum 0; exact, and fast for wide V.
 
+    `ids`: the ids z is of, where it is not of all: the same draw as over all V with -inf elsewhere.
     Hashing 200,000 ids would cost more than all else in a draw. The minimum of E_i / p_i over a set S is
     itself exponential with rate Σ_S p_i, so the unlikely tail competes as one lot under its own counter, and
     its members are hashed only when the lot wins.
@@ -69,10 +70,10 @@ def draw(key: int, z: NDArray[np.float32]) -> int:
     p_head = p[head].astype(np.float64)
     p[head] = 0
     tail_mass = float(p.sum(dtype=np.float64))
-    e_head = exponentials(key, head) / p_head
+    e_head = exponentials(key, head if ids is None else ids[head]) / p_head
     best = int(np.argmin(e_head))
     e_tail = float(exponentials(key, np.array([_TAIL_ID]))[0])
     if e_tail >= e_head[best] * tail_mass:
-        return int(head[best])
+        return int(head[best] if ids is None else ids[head[best]])
     tail = np.flatnonzero(p)
-    return draw_among(key, tail, p[tail].astype(np.float64))
+    return draw_among(key, tail if ids is None else ids[tail], p[tail].astype(np.float64))

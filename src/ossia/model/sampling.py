@@ -154,15 +154,16 @@ def sample(
     """
     assert not math.isnan(top := float(logits.max())), f"the model computed NaN logits at position {position}"
     assert top < math.inf, f"the model computed an infinite logit at position {position}"
-    adjusted = _adjust(logits, params, history)
-    best = int(adjusted.argmax())
+    adjusted, ids = _adjust(logits, params, history)
+    best = int(adjusted.argmax() if ids is None or not ids.size else ids[adjusted[ids].argmax()])
     if adjusted[best] == -math.inf:
         raise InputError(
             f"the grammar allows no token at position {position}",
             value=position,
             remedy="Its rules contradict each other, or the stop ids are not part of it.",
         )
-    chosen = best if params.temperature == 0 else _draw(adjusted, best, params, stream_key(seed, position))
+    key = stream_key(seed, position)
+    chosen = best if params.temperature == 0 else _draw(adjusted, ids, best, params, key)
     if params.logprobs is None:
         return Token(chosen)
     logprob, alternatives = log_probabilities(logits, chosen, params.logprobs)
@@ -181,10 +182,12 @@ def log_probabilities(
 
 def _adjust(
     logits: NDArray[np.float32], params: SamplingParams, history: TokenHistory
-) -> NDArray[np.float32]:
+) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+    """Logits (V,) after mask, bias and penalties; and the ids, ascending, outside which all are -inf, where
+    a mask leaves few. None for all of them."""
     if params.mask is None and not params.logit_bias and not params.has_penalties:
-        return logits
-    x = logits.copy() if params.mask is None else _allowed_only(logits, params.mask)
+        return logits, None
+    x, kept = (logits.copy(), None) if params.mask is None else _allowed_only(logits, params.mask)
     for token, bias in params.logit_bias.items():
         x[token] += np.float32(bias)
     if params.has_penalties:
@@ -195,11 +198,13 @@ def _adjust(
         at -= np.float32(params.frequency_penalty) * counts
         at -= np.float32(params.presence_penalty) * (counts > 0)
         x[ids] = at
-    return x
+    return x, kept
 
 
-def _allowed_only(logits: NDArray[np.float32], mask: TokenMask) -> NDArray[np.float32]:
-    """A copy of `logits` (V,), -inf where `mask` forbids.
+def _allowed_only(
+    logits: NDArray[np.float32], mask: TokenMask
+) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+    """A copy of `logits` (V,), -inf where `mask` forbids, and the allowed ids if they are the smaller side.
 
     Masks are nearly full (inside free text) or nearly empty (inside JSON), so touching the smaller side costs
     a fraction of a pass with a condition over all of V.
@@ -210,34 +215,37 @@ def _allowed_only(logits: NDArray[np.float32], mask: TokenMask) -> NDArray[np.fl
     if 2 * int(np.count_nonzero(allowed)) > logits.size:
         x = logits.copy()
         x[np.flatnonzero(~allowed)] = -np.inf
-        return x
+        return x, None
     x = np.full_like(logits, -np.inf)
     kept = np.flatnonzero(allowed)
     x[kept] = logits[kept]
-    return x
+    return x, kept
 
 
-def _draw(x: NDArray[np.float32], best: int, params: SamplingParams, key: int) -> int:
-    z = _scaled(x, best, params)
-    if params.top_p == 1 and not 0 < params.top_k < z.size:
-        return draw(key, z)
-    ids, p = _shortlist(z, params)
-    return draw_among(key, ids, p)
+def _draw(
+    x: NDArray[np.float32], ids: NDArray[np.int64] | None, best: int, params: SamplingParams, key: int
+) -> int:
+    """One of `ids` (None for all); the others are -inf, so leaving them out changes nothing but the time."""
+    z = _scaled(x if ids is None else x[ids], x[best], params)
+    if params.top_p == 1 and not 0 < params.top_k < x.size:
+        return draw(key, z, ids)
+    at, p = _shortlist(z, params)
+    return draw_among(key, at if ids is None else ids[at], p)
 
 
 def candidates(
     logits: NDArray[np.float32], params: SamplingParams, history: TokenHistory = _NO_HISTORY
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """What `sample` draws from at a temperature above 0: ids, likeliest first, and probabilities."""
-    x = _adjust(logits, params, history)
-    ids, p = _shortlist(_scaled(x, int(x.argmax()), params), params)
+    x, _ = _adjust(logits, params, history)
+    ids, p = _shortlist(_scaled(x, x.max(), params), params)
     return ids, p / p.sum()
 
 
-def _scaled(x: NDArray[np.float32], best: int, params: SamplingParams) -> NDArray[np.float32]:
+def _scaled(x: NDArray[np.float32], best: np.float32, params: SamplingParams) -> NDArray[np.float32]:
     """Logits over the temperature, 0 at the largest and -inf below min_p."""
     with np.errstate(over="ignore"):  # tiny temperatures: only towards -inf, since x - max comes first
-        z = (x - x[best]) / np.float32(max(params.temperature, 1e-30))
+        z = (x - best) / np.float32(max(params.temperature, 1e-30))
     if params.min_p > 0:
         z[z < np.float32(math.log(params.min_p))] = -np.inf
     return z
