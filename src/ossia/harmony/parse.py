@@ -25,7 +25,7 @@ from ossia.harmony.events import (
 )
 from ossia.harmony.header import Header
 from ossia.harmony.messages import CHANNELS, Message, Role
-from ossia.harmony.reading import Section, read_header
+from ossia.harmony.reading import Section, body_within, read_header
 from ossia.harmony.recover import Head, is_message, stripped_parts
 from ossia.tokenizer.base import StreamDecoder, Tokenizer
 
@@ -185,7 +185,7 @@ class StreamParser:
     def _take_channel(self, at: int) -> None:
         head = self._head
         if head is not None and head.has_channel:
-            if self._read(head, whole=False).rest:  # a body without <|message|>, and now the next header
+            if self._runs_on(head):  # a body without <|message|>, and now the next header
                 self._resolve(at, None)
                 head = None
             else:
@@ -262,6 +262,11 @@ class StreamParser:
     def _read(self, head: Head, *, whole: bool) -> Header:
         sections: list[tuple[Section, str]] = [(name, self._tok.decode(ids)) for name, ids in head.sections]
         return read_header(sections, head.prompted, sampled=self._sampled, whole=whole)
+
+    def _runs_on(self, head: Head) -> bool:
+        """Whether a body follows the header already; asks the last section only, as there may be many."""
+        section, ids = head.sections[-1]
+        return bool(body_within(section, self._tok.decode(ids), head.prompted))
 
     def _absorb(self, head: Head, draft: _Draft) -> None:
         """Take what looked like a header as text of the body it stood in."""

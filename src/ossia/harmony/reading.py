@@ -50,10 +50,18 @@ def read_header(
     told = list(sections)
     if not whole and told:
         last, text = told.pop()
-        cut = _header_end(last, text, role)
-        told.append((last, text[:cut]))
-        rest = text[cut:].lstrip()
+        rest = body_within(last, text, role)
+        told.append((last, text[: len(text) - len(rest)]))
     return _Reading(role, sampled).read(told, rest)
+
+
+def body_within(section: Section, text: str, role: Role | None) -> str:
+    """What is body in a section that may run on into it, ``<|message|>`` being absent."""
+    pattern = _HEADER_PART[section]
+    if section == "author" and role is not None:  # the name of another role begins a sentence
+        pattern = re.compile(rf"\s*(?:{role}\b|(?:{_CHANNEL})(?=\s+to\s*=))?{_TO}")
+    match = pattern.match(text)
+    return text[match.end() if match else 0 :].lstrip()
 
 
 def stripped_messages(text: str) -> list[tuple[int, str, str]]:
@@ -68,15 +76,6 @@ def stripped_messages(text: str) -> list[tuple[int, str, str]]:
     return [
         (match.start(), match[1], text[match.end() : end]) for match, end in zip(found, ends, strict=True)
     ]
-
-
-def _header_end(section: Section, text: str, role: Role | None) -> int:
-    """Where the header ends in a section that may run on into the body."""
-    pattern = _HEADER_PART[section]
-    if section == "author" and role is not None:  # the name of another role begins a sentence
-        pattern = re.compile(rf"\s*(?:{role}\b|(?:{_CHANNEL})(?=\s+to\s*=))?{_TO}")
-    match = pattern.match(text)
-    return match.end() if match else 0
 
 
 @dataclass(slots=True)

@@ -70,6 +70,8 @@ def stripped_parts(head: Head, tok: Tokenizer, end: int, stop: Stop | None) -> l
     if not head.is_bare or tokens != len(head.text):
         return []
     parts = stripped_messages(tok.decode(head.text))
+    if not parts:
+        return []
     starts = _token_starts(tok.stream(), head.text, [at for at, _, _ in parts])
     if len(starts) < len(parts):
         return []

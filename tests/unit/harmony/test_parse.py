@@ -1,7 +1,9 @@
 """The parser on what models really write: every slip recovered, labelled and reported."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -412,3 +414,42 @@ def test_unlabelled_text_waits_one_token_for_what_follows() -> None:
     other.feed_all(to_ids("It is 4.<|end|>"))
     other.finish()
     assert other.messages == (Message("assistant", "It is 4."),)
+
+
+class CountingTokenizer:
+    """A tokenizer that counts the ids it is asked to decode."""
+
+    def __init__(self) -> None:
+        self.decoded = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(O200K, name)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        known = list(ids)
+        self.decoded += len(known)
+        return O200K.decode(known)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<|channel|>",
+        "<|channel|> x",
+        "<|channel|>final",
+        "<|start|> x",
+        "<|constrain|> x",
+        "x",
+        "x<|end|>",
+        " to=a",
+    ],
+)
+@pytest.mark.parametrize("before", ["", "<|channel|>final<|message|>"])
+def test_a_header_is_not_read_over_and_over(before: str, text: str) -> None:
+    """However long it grows: the work is in proportion to the tokens."""
+    tok = CountingTokenizer()
+    ids = to_ids(before + text * 500)
+    parser = StreamParser(tok)
+    parser.feed_all(ids)
+    parser.finish()
+    assert tok.decoded <= 6 * len(ids)
