@@ -181,7 +181,7 @@ class _Turn:
             if closed:
                 for event in self._close_reasoning(translator):
                     yield event
-                self.reason = self._tokens_reached()
+                self.reason = self._tokens_reached() or self._step_is_full()
                 closed = self.reason is None
                 before = [*prompt, *self._ids]
 
@@ -272,7 +272,7 @@ class _Turn:
         room = max(self._backend.context_length - prompt_tokens, 1)
         counts: list[int] = []
         if self._sampling.max_tokens is not None:
-            asked = self._sampling.max_tokens
+            asked = self._sampling.max_tokens - len(self._ids)
             counts.append(min(asked, room) if self._usage.steps else asked)
         if self._limits.tokens is not None:
             counts.append(min(self._limits.tokens - self._usage.output_tokens, room))
@@ -347,6 +347,10 @@ class _Turn:
     def _tokens_reached(self) -> FinishReason | None:
         limit = self._limits.tokens
         return "limit_tokens" if limit is not None and self._usage.output_tokens >= limit else None
+
+    def _step_is_full(self) -> FinishReason | None:
+        limit = self._sampling.max_tokens
+        return "length" if limit is not None and len(self._ids) >= limit else None
 
     def _context_full(self, prompt_tokens: int) -> Note:
         self.reason = "length"

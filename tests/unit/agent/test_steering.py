@@ -324,6 +324,16 @@ def test_closing_the_reasoning_keeps_to_the_limit_of_tokens(agent: Any) -> None:
     assert len(agent.backend.prompts) == 1
 
 
+def test_closing_the_reasoning_keeps_to_the_tokens_of_a_step(agent: Any) -> None:
+    closed = len(agent.ids(ANALYSIS)) + 20 + len(agent.ids("<|end|>" + NEXT + "<|channel|>final<|message|>"))
+    options: dict[str, Any] = {"limits": Limits(reasoning_tokens=20)}
+    events = scripted(agent, LONG, "One two three", sampling=SamplingParams(max_tokens=closed), **options)
+    assert (end(events).reason, len(agent.backend.prompts)) == ("length", 1)
+    events = scripted(agent, LONG, "One two three", sampling=SamplingParams(max_tokens=closed + 2), **options)
+    assert end(events).reason == "length"
+    assert end(events).usage.output_tokens == closed + 2
+
+
 def test_a_context_that_is_full_when_reasoning_is_closed_ends_the_answer(agent: Any) -> None:
     prompt = len(scripted(agent, FINAL) and agent.backend.prompts[0])
     room = len(agent.ids(ANALYSIS)) + 22

@@ -76,6 +76,14 @@ def test_a_cut_answer_is_the_exit_code(
     assert capsys.readouterr().out.endswith("\nFine.\n")
 
 
+@pytest.mark.parametrize("nothing", [final(""), final(" "), think("hm")])
+def test_an_answer_that_says_nothing_is_told(
+    nothing: str, scripted: Make, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    assert chat(scripted(nothing), monkeypatch, b"Hi\n") == 10
+    assert "no final answer" in capsys.readouterr().err
+
+
 def test_the_language_note_comes_once(
     scripted: Make, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
@@ -130,6 +138,16 @@ def test_a_slip_changes_nothing_and_says_so(line: str, talk: Talk, app: App) -> 
 def test_what_cannot_be_done_is_typed(line: str, talk: Talk, app: App) -> None:
     with pytest.raises(InputError):
         slash.obey(line, talk, app)
+
+
+def test_the_grammar_is_switched(talk: Talk, app: App) -> None:
+    assert talk.chat.grammar
+    assert slash.obey("/grammar off", talk, app).text == "grammar: off"
+    assert not talk.chat.grammar
+    assert slash.obey("/grammar maybe", talk, app).text.startswith("usage:")
+    assert (
+        slash.obey("/grammar on", talk, app).text == slash.obey("/grammar", talk, app).text == "grammar: on"
+    )
 
 
 def test_the_last_question_is_taken_back(talk: Talk, app: App) -> None:

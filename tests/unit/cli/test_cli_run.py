@@ -5,10 +5,12 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from ossia.agent.events import FinishReason
+from ossia.cli.answer.run import exit_code
 from ossia.cli.main import execute
 
 from .conftest import SUBTRACTION, Scripted, call, final, think
@@ -203,6 +205,10 @@ def test_the_grammar_can_be_left_out(scripted: Make) -> None:
     run = scripted(final("Fine."))
     assert execute(["run", "--no-grammar", "Hi"], run.app) == 0
     assert run.backend.params[0].mask is None
+
+
+def test_every_end_has_its_exit_code() -> None:
+    assert [exit_code(reason) for reason in get_args(FinishReason)].count(0) == 3  # stop, stop_string, calls
 
 
 def test_a_stop_string_ends_the_answer_before_it(scripted: Make, capsys: Capture) -> None:

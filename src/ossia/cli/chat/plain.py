@@ -12,6 +12,7 @@ from ossia.cli.answer.run import exit_code
 from ossia.cli.app import App
 from ossia.cli.chat import slash
 from ossia.cli.chat.talk import Talk
+from ossia.cli.failures import EXIT_NO_ANSWER
 from ossia.cli.messages import M
 
 
@@ -48,6 +49,6 @@ def _answer(talk: Talk, line: str, app: App) -> int:
             code = exit_code(event.reason)
     if not last.endswith("\n"):
         screen.write("\n", sys.stdout)
-    if not last:
+    if not last or code == EXIT_NO_ANSWER:
         click.echo(app.say(M.NO_ANSWER), err=True)
     return code

@@ -35,6 +35,7 @@ _CUTS = {
     "limit_turns": M.CUT_TURNS,
     "limit_time": M.CUT_TIME,
     "repetition": M.CUT_REPETITION,
+    "empty": M.NO_ANSWER,
 }
 
 
