@@ -26,6 +26,7 @@ from harmony_conversations import (
 )
 
 import ossia.harmony.compat as compat
+from ossia.harmony.render import render_conversation
 
 
 def _render(api: Any, render: Any, conversation: Any, role: list[str], drop: bool) -> list[int] | None:
@@ -84,6 +85,8 @@ class Comparison:
         self.counts["tokens"] += len(ids or ())
         if ids and seed % 4 == 0:
             self._encode(seed, ids)
+        if ids and seed % 4 == 2 and all(len(m.content) == 1 for m in ours.messages):
+            self._convert(seed, ids, ours)
         if ours.messages:
             self._render_one(seed, rng.randrange(len(ours.messages)), ours, theirs)
         if ids and all(parses_alike(m) for m in theirs.messages):
@@ -146,6 +149,13 @@ class Comparison:
         for special in ({"allowed_special": "all"}, {"disallowed_special": ()}):
             assert self.ours.encode(text, **special) == self.theirs.encode(text, **special), seed
         self.counts["texts"] += 1
+
+    def _convert(self, seed: int, ids: list[int], ours: Any) -> None:
+        """Ossia's own types render to the same ids, and come back as they were."""
+        there = compat.conversation_to_ossia(ours)
+        assert render_conversation(there, self.ours.tokenizer, drop_analysis=False) == ids, seed
+        assert compat.conversation_to_ossia(compat.conversation_from_ossia(there)) == there, seed
+        self.counts["conversions"] += 1
 
     def _parse(self, seed: int, ids: list[int], role: str | None, *, stream: bool) -> None:
         ours = self.ours.parse_messages_from_completion_tokens(ids, role and compat.Role(role))
