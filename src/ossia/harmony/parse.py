@@ -9,7 +9,7 @@ A message that was read without a diagnostic remembers its ids and renders again
 mended one does not, and renders in canonical form.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from ossia.errors import HarmonyError
@@ -41,6 +41,14 @@ class _Draft:
     prompt_ids: tuple[int, ...]
     mended: bool
     parts: list[str] = field(default_factory=list[str])
+    # What every token asks for, at hand.
+    feed: Callable[[int], str] = field(init=False)
+    channel: str | None = field(init=False)
+    recipient: str | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.feed = self.decoder.feed
+        self.channel, self.recipient = self.header.channel, self.header.recipient
 
 
 class StreamParser:
@@ -94,11 +102,11 @@ class StreamParser:
         self._unsettled.append(token_id)
         text = token_id not in self._control and 0 <= token_id < self._size
         if text and body is not None:
-            delta = body.decoder.feed(token_id)
+            delta = body.feed(token_id)
             if not delta:
                 return []
             body.parts.append(delta)
-            return [ContentDelta(delta, body.header.channel, body.header.recipient)]
+            return [ContentDelta(delta, body.channel, body.recipient)]
         at = self._fed - 1
         self._events = []
         if self._unlabelled is not None:
@@ -138,11 +146,11 @@ class StreamParser:
         body = self._body
         assert body is not None, "a run of text belongs to a body"
         self._unsettled += ids
-        delta = "".join(map(body.decoder.feed, ids))
+        delta = "".join(map(body.feed, ids))
         if not delta:
             return []
         body.parts.append(delta)
-        return [ContentDelta(delta, body.header.channel, body.header.recipient)]
+        return [ContentDelta(delta, body.channel, body.recipient)]
 
     def finish(self) -> list[ParseEvent]:
         """Return what is still owed when the tokens have run out."""
@@ -272,7 +280,7 @@ class StreamParser:
         """Take what looked like a header as text of the body it stood in."""
         self._note("unexpected-token", head.start, head.start + 1, about=draft)
         for token_id in head.text:
-            self._deliver(draft.decoder.feed(token_id))
+            self._deliver(draft.feed(token_id))
 
     def _close_unended(self, head: Head) -> None:
         if self._draft is not None:
@@ -299,7 +307,7 @@ class StreamParser:
         assert draft is not None, "text needs a message to go to"
         if text:
             draft.parts.append(text)
-            self._events.append(ContentDelta(text, draft.header.channel, draft.header.recipient))
+            self._events.append(ContentDelta(text, draft.channel, draft.recipient))
 
     def _close(self, stop: Stop, end: int) -> None:
         draft = self._draft

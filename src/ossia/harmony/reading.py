@@ -7,6 +7,7 @@ what it took it for; words that mean nothing are left out and reported.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal, cast
 
 from ossia.harmony.events import Code
@@ -14,6 +15,8 @@ from ossia.harmony.header import CONSTRAIN, FORBIDDEN, ROLES, Header
 from ossia.harmony.messages import CHANNELS, Role
 
 Section = Literal["author", "channel", "constrain"]
+
+_COMMON_LENGTH = 200  # characters of a header that is worth remembering
 
 _CHANNEL = "|".join(CHANNELS)
 _ROLE = "|".join(sorted(ROLES))
@@ -46,13 +49,21 @@ def read_header(
     the prompt named it; `sampled` that an assistant wrote this; not `whole` that ``<|message|>`` is
     absent, so that the last section may run on into the body.
     """
-    rest = ""
-    told = list(sections)
-    if not whole and told:
-        last, text = told.pop()
-        rest = body_within(last, text, role)
-        told.append((last, text[: len(text) - len(rest)]))
-    return _Reading(role, sampled).read(told, rest)
+    told = tuple(sections)
+    if whole:
+        short = sum(len(text) for _, text in told) <= _COMMON_LENGTH
+        return _read_common(told, role, sampled) if short else _Reading(role, sampled).read(told, "")
+    if not told:
+        return _Reading(role, sampled).read((), "")
+    last, text = told[-1]
+    rest = body_within(last, text, role)
+    return _Reading(role, sampled).read((*told[:-1], (last, text[: len(text) - len(rest)])), rest)
+
+
+@lru_cache(maxsize=256)
+def _read_common(sections: tuple[tuple[Section, str], ...], role: Role | None, sampled: bool) -> Header:
+    """Nearly every header was read before, word for word."""
+    return _Reading(role, sampled).read(sections, "")
 
 
 def body_within(section: Section, text: str, role: Role | None) -> str:
