@@ -269,6 +269,7 @@ FUNCTIONS = ToolNamespace(
                     "days": {
                         "type": "array",
                         "items": {"enum": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]},
+                        "maxItems": 7,
                     },
                     "label": {"type": "string"},
                 },
@@ -338,8 +339,10 @@ async def sample_turn(
     """One sampling step at temperature 1.0, and what came of it."""
     mask = grammar.start(max_reasoning_tokens=100) if grammar else None
     prompt = render_conversation(conversation(model, turn), model.tok, completion=True)
-    stops = model.tok.markers.stop_ids
-    params = SamplingParams(max_tokens=tokens, temperature=1.0, seed=turn, stop_ids=stops, mask=mask)
+    stops, boundary = model.tok.markers.stop_ids, frozenset((model.tok.markers.end,))
+    params = SamplingParams(
+        max_tokens=tokens, temperature=1.0, seed=turn, stop_ids=stops, boundary_ids=boundary, mask=mask
+    )
     ids = [token.id async for token in model.backend.generate(prompt, params)]
     assert mask is None or mask.failure is None, mask and mask.failure
     return {

@@ -211,9 +211,10 @@ def _relaxed(schema: Schema, what: str, is_object: bool) -> tuple[Schema, list[G
     """Drop as few keywords as it takes for llguidance to accept the schema."""
     gaps: list[Gap] = []
     while error := grammar_error({"json_schema": schema}):
-        if _UNSATISFIABLE in error:
+        suspects = _suspects(schema, error)
+        step = None if _TOO_DEEP in error else _smaller_problem(schema, error, suspects)
+        if step is None and _UNSATISFIABLE in error:
             _refuse(what, f"can be satisfied by nothing ({error})", error, "Resolve the contradiction.")
-        step = None if _TOO_DEEP in error else _smaller_problem(schema, error)
         if step is None:
             gaps.append(Gap("nesting" if _TOO_DEEP in error else error, "#"))
             return {"type": "object"} if is_object else {}, gaps
@@ -222,13 +223,13 @@ def _relaxed(schema: Schema, what: str, is_object: bool) -> tuple[Schema, list[G
     return schema, gaps
 
 
-def _smaller_problem(schema: Schema, error: str) -> tuple[Schema, list[Gap]] | None:
+def _smaller_problem(schema: Schema, error: str, suspects: Iterable[str]) -> tuple[Schema, list[Gap]] | None:
     """The schema without the keyword that `error` is about, wherever it disturbs; None if none is found."""
 
     def helps(keyword: str, paths: Iterable[str]) -> bool:
         return not _same_kind(grammar_error({"json_schema": _without(schema, keyword, paths)}), error)
 
-    for keyword in _suspects(schema, error):
+    for keyword in suspects:
         guilty = [path for path, node in subschemas(schema) if keyword in node]
         if not helps(keyword, guilty):
             continue
@@ -246,7 +247,12 @@ def _same_kind(one: str, other: str) -> bool:
 
 
 def _suspects(schema: Schema, error: str) -> list[str]:
-    """Keywords the schema uses, those first that the error names."""
+    """Keywords the schema uses, those first that the error names.
+
+    Where a schema is unsatisfiable, only `format`, which by itself forbids nothing (it is an annotation).
+    """
+    if _UNSATISFIABLE in error:
+        return ["format"]
     used = list(dict.fromkeys(k for _, node in subschemas(schema) for k in node if k not in _STRUCTURE))
     aliases = {"pattern": "regex", "$ref": "Pointer", "patternProperties": "regex"}
     return sorted(used, key=lambda k: (k not in error and aliases.get(k, k) not in error, used.index(k)))

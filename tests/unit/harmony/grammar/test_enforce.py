@@ -251,6 +251,14 @@ def test_a_schema_that_is_not_json_is_refused() -> None:
         schema_body({"const": {1, 2}}, "it", is_object=True, strict=False)
 
 
+def test_a_format_alone_makes_nothing_unsatisfiable() -> None:
+    schema = of(
+        a={"type": "string", "format": "date", "maxLength": 4}, b={"type": "string", "format": "date"}
+    )
+    body = schema_body(schema, "it", is_object=True, strict=False)
+    assert [str(gap) for gap in body.gaps] == ["'format' at #/properties/a"]
+
+
 def nested(depth: int) -> Schema:
     return of(a=nested(depth - 1)) if depth else {"type": "string"}
 
