@@ -426,26 +426,27 @@ FIRST = """
 import time, ossia
 started = time.perf_counter()
 model = ossia.load("pocket")
-loaded = time.perf_counter()
+loaded, busy = time.perf_counter(), time.process_time()
 next(iter(model.chat(effort="low", grammar={grammar}).stream("Hello")))
-print(loaded - started, time.perf_counter() - loaded)
+print(loaded - started, time.perf_counter() - loaded, time.process_time() - busy)
 """
 
 
 def measure_first(rounds: int) -> None:
-    """Seconds to load pocket and to its first token, in a new process each time, in turn with and without."""
-    table = Table("", "load s: median", "first token s: median", "all first tokens")
-    seen: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
+    """Seconds to load pocket, which builds the grammar's vocabulary, and from there to its first token, by the
+    clock and of the processor; a new process each time, in turn with the grammar and without."""
+    seen: dict[bool, list[tuple[float, ...]]] = {True: [], False: []}
     for _ in range(rounds):
         for grammar in (True, False):
             code = FIRST.format(grammar=grammar)
             run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-            load, first = map(float, run.stdout.split())
-            seen[grammar].append((load, first))
+            seen[grammar].append(tuple(map(float, run.stdout.split())))
+    table = Table("medians, s", "load", "first token", "of the processor", "all first tokens")
     for grammar, times in seen.items():
-        loads, firsts = zip(*times, strict=True)
-        medians = (f"{statistics.median(values):.2f}" for values in (loads, firsts))
-        table.add_row("with" if grammar else "without", *medians, " ".join(f"{x:.2f}" for x in firsts))
+        columns = list(zip(*times, strict=True))
+        medians = (f"{statistics.median(values):.2f}" for values in columns)
+        firsts = " ".join(f"{seconds:.2f}" for seconds in columns[1])
+        table.add_row("with the grammar" if grammar else "without", *medians, firsts)
     Console().print(table)
 
 
