@@ -433,8 +433,10 @@ print(loaded - started, time.perf_counter() - loaded, time.process_time() - busy
 
 
 def measure_first(rounds: int) -> None:
-    """Seconds to load pocket, which builds the grammar's vocabulary, and from there to its first token, by the
-    clock and of the processor; a new process each time, in turn with the grammar and without."""
+    """Seconds to load pocket, which builds the grammar's vocabulary, and from there to its first token.
+
+    By the clock and of the processor; a new process each time, in turn with the grammar and without.
+    """
     seen: dict[bool, list[tuple[float, ...]]] = {True: [], False: []}
     for _ in range(rounds):
         for grammar in (True, False):

@@ -165,7 +165,7 @@ def _without_unknown(schema: Schema) -> tuple[Schema, list[Gap]]:
         if _repeats_names(node):  # a name may come twice, and then there are fewer than counted
             gaps.append(Gap("minProperties", path))
         for keyword in ("format", "pattern"):
-            if keyword in node and not _is_known(keyword, str(node[keyword])):
+            if keyword in node and not knows(keyword, str(node[keyword])):
                 del node[keyword]
                 gaps.append(Gap(keyword, path))
         inexact = [k for k in _NUMBERS if k in node and not _is_exact(node[k])]
@@ -196,8 +196,8 @@ def _is_exact(value: object) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _is_known(keyword: str, value: str) -> bool:
-    """Does llguidance know this format, or understand this pattern?"""
+def knows(keyword: str, value: str) -> bool:
+    """Whether llguidance has this `format`, or understands this `pattern`."""
     error = grammar_error({"json_schema": {"type": "string", keyword: value}})
     return not error or _UNSATISFIABLE in error
 

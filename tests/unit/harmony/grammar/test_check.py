@@ -30,9 +30,14 @@ from ossia.harmony.messages import TextInput
         ('{"a": 0.35}', {"properties": {"a": {"multipleOf": 0.1}}}, "0.35 is not a multiple of 0.1"),
         ('{"a": true}', {"properties": {"a": {"multipleOf": 2}}}, None),
         ('{"a": "é"}', {"properties": {"a": {"pattern": r"^\W$"}}}, None),
-        ('{"a": "٣"}', {"properties": {"a": {"pattern": r"^\d$"}}}, None),
+        ('{"a": "٣"}', {"properties": {"a": {"pattern": r"^\d$"}}}, "does not match"),
+        ('{"a": "x\\u007f\\ud800y"}', {"properties": {"a": {"pattern": "^x..y$"}}}, None),
+        ('{"a": "xy"}', {"properties": {"a": {"pattern": "^(?!x)"}}}, "does not match"),
+        ('{"a": "yx"}', {"properties": {"a": {"pattern": "^(?!x)"}}}, None),
         ('{"a": "x"}', {"properties": {"a": {"pattern": "^[[a]$"}}}, "does not match"),
-        ('{"a": "x"}', {"properties": {"a": {"pattern": r"^\p{Lu}$"}}}, None),
+        ('{"a": "É"}', {"properties": {"a": {"pattern": r"^\p{Lu}$"}}}, None),
+        ('{"a": "é"}', {"properties": {"a": {"pattern": r"^\p{Lu}$"}}}, "does not match"),
+        ('{"a": "x"}', {"properties": {"a": {"pattern": r"(?<x"}}}, None),
         ('{"a": "no date"}', {"properties": {"a": {"format": "date"}}}, None),
         ('{"a": 1}', {"properties": {"a": {"$ref": "https://example.org/x"}}}, None),
         ('{"a": 1}', {"properties": {"a": {"type": "strng"}}}, None),
@@ -56,3 +61,8 @@ def test_text() -> None:
     assert text_problem("12", grammar) == "ends before its grammar does"
     assert text_problem("12a", grammar) == "does not match its grammar from byte 2 on"
     assert text_problem("\ud800", grammar) == "does not match its grammar from byte 0 on"
+
+
+def test_a_pattern_that_backtracks_does_not_hang() -> None:
+    schema = {"properties": {"a": {"pattern": "^(x+x+)+y$"}}}
+    assert "does not match" in (json_problem('{"a": "' + "x" * 5000 + '"}', schema, is_object=True) or "")
