@@ -349,6 +349,6 @@ def test_in_the_engine_many_at_once() -> None:
 
 @pytest.mark.slow
 def test_ten_thousand_turns() -> None:
-    counts = run(load_checkpoint_tokenizer(TINY), list(CASES), 9_600, seed=100)
-    counts += run(load_o200k_harmony(), list(CASES), 1_000, seed=20_000, length=5)
+    counts = run(load_checkpoint_tokenizer(TINY), list(CASES), 10_000, seed=100)
+    counts += run(load_o200k_harmony(), list(CASES), 700, seed=20_000, length=5)
     assert counts["whole"] >= 10_000, counts

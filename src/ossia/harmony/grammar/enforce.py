@@ -133,7 +133,9 @@ def _dead_end(grammar: dict[str, Any]) -> str:
 def _enforceable(text: str, what: str, is_object: bool) -> Body:
     schema = normalized(json.loads(text))
     if is_object:
-        schema.setdefault("type", "object")
+        if "object" not in schema.get("type", "object"):
+            _refuse(what, "describes no object", schema["type"], 'Set "type" to "object".')
+        schema["type"] = "object"
     if not has_finite_value(schema):
         _refuse(what, "requires itself without end", "$ref", "Make the recursive property optional.")
     schema, gaps = _without_unknown(schema)
@@ -168,16 +170,17 @@ def _without_unknown(schema: Schema) -> tuple[Schema, list[Gap]]:
             if keyword in node and not knows(keyword, str(node[keyword])):
                 del node[keyword]
                 gaps.append(Gap(keyword, path))
-        inexact = [k for k in _NUMBERS if k in node and not _is_exact(node[k])]
-        if (
-            isinstance(node.get("multipleOf"), int | float)
-            and _remainders(node["multipleOf"]) > _MOST_REMAINDERS
-        ):
-            inexact = list(dict.fromkeys((*inexact, "multipleOf")))
-        gaps += [Gap(k, path) for k in inexact]
-        for keyword in inexact:
+        for keyword in [k for k in _NUMBERS if k in node and not _is_computed(k, node[k])]:
             del node[keyword]
+            gaps.append(Gap(keyword, path))
     return schema, gaps
+
+
+def _is_computed(keyword: str, value: object) -> bool:
+    """Does llguidance compute with what `keyword` says as it is, and without too many states?"""
+    if keyword == "multipleOf" and isinstance(value, int | float) and _remainders(value) > _MOST_REMAINDERS:
+        return False
+    return _is_exact(value)
 
 
 def _remainders(step: float) -> int:
@@ -273,9 +276,14 @@ def _lark_regex(regex: str) -> str:
     return llguidance.regex_to_lark(regex, "").replace("\n", "\\n").replace("\r", "\\r")
 
 
-# Strings, regexes and comments of a Lark grammar; what stands outside of them is its own text.
-_LARK_LITERAL = re.compile(r'"(?:\\.|[^"\\\n])*"|/(?![/*])(?:\\.|[^/\\\n])+/|(?://|#)[^\n]*')
-_LARK_FORBIDDEN = re.compile(r"[<@]|%(?:llguidance|lark|json)\b|\b(?:max_tokens|temperature|stop|suffix)\s*=")
+# Strings, regexes and comments as llguidance's own lexer cuts them; what is left is the grammar's own text.
+_LARK_LITERAL = re.compile(
+    r'"(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2})|[^"\\\x00-\x1f\x7f])*"'
+    r"|(?://|#)[^\n]*|/(?:\\.|[^/\\])+/"
+)
+_LARK_FORBIDDEN = re.compile(
+    r"[<@\"/]|%(?:llguidance|lark|json)\b|\b(?:max_tokens|temperature|stop|suffix)\s*="
+)
 
 
 def _check_lark(lark: str, what: str) -> None:

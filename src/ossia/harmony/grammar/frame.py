@@ -99,7 +99,7 @@ def _call(lark: _Lark, callee: Callee, phase: Phase, channels: tuple[str, ...], 
 def _usual_call(lark: _Lark, callee: Callee, channel: str, content: str) -> str:
     """The form a call has in training data: functions with JSON, python with code."""
     takes_json = callee.tool is not None and callee.tool.text_input is None
-    content_type = f'" " {lark.mark("constrain")} "json"' if takes_json else ""
+    content_type = f'" " {lark.mark("constrain")} "json"' if takes_json else "" if callee.tool else '" code"'
     to = _literal(f" to={callee.recipient}")
     return lark.message(to, f"{_literal(channel)} {content_type}", content, "call")
 

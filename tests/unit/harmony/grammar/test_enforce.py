@@ -246,6 +246,16 @@ def test_what_nothing_satisfies_is_refused(schema: Schema) -> None:
         schema_body(schema, "it", is_object=True, strict=False)
 
 
+def test_arguments_that_are_no_object_are_refused() -> None:
+    for kind in ("string", ["array", "null"]):
+        with pytest.raises(InputError, match="describes no object"):
+            schema_body({"type": kind}, "it", is_object=True, strict=False)
+    body = schema_body({"type": ["null", "object"]}, "it", is_object=True, strict=True)
+    assert accepts(body, "{}")
+    assert not accepts(body, "null")
+    assert schema_body({"type": "string"}, "it", is_object=False, strict=True)
+
+
 def test_a_schema_that_is_not_json_is_refused() -> None:
     with pytest.raises(InputError, match="is not JSON"):
         schema_body({"const": {1, 2}}, "it", is_object=True, strict=False)
@@ -356,6 +366,9 @@ def test_any_text_has_no_grammar() -> None:
         (TextInput(lark='start: x\nx: "a" x'), "no way to end"),
         (TextInput(lark="start: <|end|>"), "uses '<'"),
         (TextInput(lark="start: <[200007]>"), "uses '<'"),
+        (TextInput(lark='start: /a\n"/ <[200007]> /" b/'), "uses '<'"),
+        (TextInput(lark='start: "a\n" <[5]> "'), "uses '\"'"),
+        (TextInput(lark='start: <a"b> "'), "uses '<'"),
         (TextInput(lark="start: @body0"), "uses '@'"),
         (TextInput(lark="start: x\nx[max_tokens=3]: /a+/"), "uses 'max_tokens='"),
         (TextInput(lark='%llguidance {"no_forcing": true}\nstart: "a"'), "uses '%llguidance'"),

@@ -158,6 +158,12 @@ def test_a_text_tool_is_called_without_a_content_type_at_the_limit() -> None:
     assert forced(mask) == "<|end|><|start|>assistant to=functions.note<|channel|>commentary<|message|>"
 
 
+def test_python_is_called_with_code_at_the_limit() -> None:
+    rules = FrameRules((ToolNamespace("python", "Runs code."),), "required")
+    mask = after("<|channel|>analysis<|message|> one", start(rules, limit=1))
+    assert forced(mask) == "<|end|><|start|>assistant to=python<|channel|>analysis code<|message|>"
+
+
 def test_the_response_format_holds_after_the_limit() -> None:
     form = JsonSchema({"type": "object", "properties": {"ok": {"const": 1}}, "required": ["ok"]})
     mask = after("<|channel|>analysis<|message|> one", start(FrameRules(response_format=form), limit=1))
