@@ -205,7 +205,11 @@ class FrameMask:
     def _new_matcher(self, phase: Phase) -> llguidance.LLMatcher | None:
         if self._matcher_of is None:
             return None
-        matcher = self._matcher_of(phase)
+        try:
+            matcher = self._matcher_of(phase)
+        except Exception as cause:  # llguidance could not be given the vocabulary
+            self._fail(f"{type(cause).__name__}: {cause}")
+            return None
         return matcher if self._check(matcher) else None
 
     def _check(self, matcher: llguidance.LLMatcher) -> bool:

@@ -5,11 +5,13 @@ import re
 from functools import cache
 from pathlib import Path
 
+import llguidance
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from ossia.harmony.grammar import AllowedTools, FrameRules, GrammarCompiler, JsonSchema, free_mask
+from ossia.harmony.grammar.frame import Phase
 from ossia.harmony.grammar.mask import FrameMask
 from ossia.harmony.messages import TextInput, ToolNamespace, ToolSpec
 from ossia.tokenizer import Tokenizer, load_checkpoint_tokenizer, load_o200k_harmony
@@ -325,6 +327,16 @@ def test_a_matcher_that_gives_up_ends_the_grammar_with_one_line() -> None:
     assert mask.failure
     assert "\n" not in mask.failure
     assert masked(mask).sum() == O200K.vocab_size
+
+
+def test_a_vocabulary_that_cannot_be_built_leaves_everything_allowed() -> None:
+    def broken(phase: Phase) -> llguidance.LLMatcher:
+        raise MemoryError("no room")
+
+    mask = FrameMask(O200K, broken, max_reasoning_tokens=1)
+    assert masked(mask).sum() == O200K.vocab_size
+    assert mask.failure == "MemoryError: no room"
+    assert forced(after("<|channel|>analysis<|message|> one", mask)) == ANSWER
 
 
 def test_masks_of_one_grammar_do_not_disturb_each_other() -> None:
