@@ -16,7 +16,7 @@ from typing import Any, NoReturn, cast
 import llguidance
 
 from ossia.errors import InputError
-from ossia.harmony.grammar.schemas import Schema, has_finite_value, normalized, subschemas
+from ossia.harmony.grammar.schemas import Schema, cut_endless, normalized, subschemas
 from ossia.harmony.grammar.vocabulary import byte_vocabulary
 from ossia.harmony.messages import TextInput
 
@@ -35,7 +35,9 @@ _SAYS_NOTHING: dict[str, tuple[object, ...]] = {
     "not": (False,),
 }
 _STRUCTURE = {"properties", "$defs", "definitions", "$schema", "$id", "x-guidance"}
-_NUMBERS = ("const", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+_COMPOSED = {"allOf", "anyOf", "oneOf", "$ref"}
+_BOUNDS = ("exclusiveMinimum", "exclusiveMaximum", "minimum", "maximum")
+_NUMBERS = ("const", "enum", *_BOUNDS, "multipleOf")
 _EXACT = 2**53  # llguidance computes in doubles
 _MOST_REMAINDERS = 1000  # llguidance makes a state for each
 _LONGEST_FORCED = 10_000  # bytes without a choice
@@ -136,7 +138,7 @@ def _enforceable(text: str, what: str, is_object: bool) -> Body:
         if "object" not in schema.get("type", "object"):
             _refuse(what, "describes no object", schema["type"], 'Set "type" to "object".')
         schema["type"] = "object"
-    if not has_finite_value(schema):
+    if not cut_endless(schema):
         _refuse(what, "requires itself without end", "$ref", "Make the recursive property optional.")
     schema, gaps = _without_unknown(schema)
     schema, more = _relaxed(schema, what, is_object)
@@ -173,7 +175,23 @@ def _without_unknown(schema: Schema) -> tuple[Schema, list[Gap]]:
         for keyword in [k for k in _NUMBERS if k in node and not _is_computed(k, node[k])]:
             del node[keyword]
             gaps.append(Gap(keyword, path))
-    return schema, gaps
+    return schema, [*gaps, *_zeros_let_pass(schema)]
+
+
+def _zeros_let_pass(schema: Schema) -> list[Gap]:
+    """Bounds that exclude zero beside a fraction of one: llguidance takes -0 or 0 there all the same."""
+    gaps: dict[Gap, None] = {}
+    for path, node in subschemas(schema):
+        composed = not _COMPOSED.isdisjoint(node)
+        group = list(subschemas(node, path)) if composed else [(path, node)]
+        bounds = [inner[k] for _, inner in group for k in _BOUNDS if isinstance(inner.get(k), int | float)]
+        if any(0 < abs(bound) < 1 for bound in bounds):
+            gaps |= {Gap(k, at): None for at, inner in group for k in _BOUNDS[:2] if _is_zero(inner.get(k))}
+    return list(gaps)
+
+
+def _is_zero(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == 0
 
 
 def _is_computed(keyword: str, value: object) -> bool:

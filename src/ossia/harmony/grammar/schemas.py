@@ -100,18 +100,22 @@ def _modernize(node: Schema) -> None:
             node[exclusive] = node.pop(bound)
 
 
-def has_finite_value(root: Schema) -> bool:
-    """Whether any value can satisfy the schema's references: one that requires itself never ends.
+def cut_endless(root: Schema) -> bool:
+    """Make references to what requires itself without end unsatisfiable; False if the whole does.
 
     Looks at references only; other contradictions are the grammar compiler's to find.
     """
     targets = {node["$ref"] for _, node in subschemas(root) if isinstance(node.get("$ref"), str)}
     ending: set[str] = set()
-    while True:
-        more = {ref for ref in targets - ending if _ends(resolve(root, ref), ending)}
-        if not more:
-            return _ends(root, ending)
+    while more := {ref for ref in targets - ending if _ends(resolve(root, ref), ending)}:
         ending |= more
+    if not _ends(root, ending):
+        return False
+    for _, node in list(subschemas(root)):
+        if node.get("$ref") in targets - ending:
+            node.clear()
+            node["enum"] = []
+    return True
 
 
 def resolve(root: Schema, ref: str) -> object:

@@ -77,6 +77,13 @@ ENFORCED: dict[str, Schema] = {
     "anchored references": of(a={"$ref": "#foo"}) | {"$defs": {"p": {"$anchor": "foo", "const": 5}}},
     "recursion": of(a={"$ref": "#/$defs/node"}) | {"$defs": {"node": NODE}},
     "recursion of the root": {"type": "object", "properties": {"v": {"const": 1}, "next": {"$ref": "#"}}},
+    "an option that never ends": {
+        "type": "object",
+        "properties": {"a": {"$ref": "#/$defs/p"}, "b": {"type": "array", "items": {"$ref": "#/$defs/p"}}},
+        "additionalProperties": False,
+        "$defs": {"p": {"type": "object", "properties": {"p": {"$ref": "#/$defs/p"}}, "required": ["p"]}},
+    },
+    "above zero": of(a={"type": "number", "exclusiveMinimum": 0, "maximum": 10}),
     "no type": {"properties": {"a": {"minimum": 3}}, "required": ["a"]},
     "several types": of(a={"type": ["string", "integer", "null"], "minLength": 2, "minimum": 5}),
     "draft 4": {
@@ -166,6 +173,14 @@ GAPS: dict[str, tuple[Schema, str]] = {
     "unknown type": (of(a={"type": "strng"}), "'type' at #/properties/a"),
     "beyond a double": (of(a={"const": 12345678901234567890}), "'const' at #/properties/a"),
     "a bound beyond a double": (of(a={"type": "integer", "maximum": 2**60}), "'maximum' at #/properties/a"),
+    "zero above a fraction": (
+        of(a={"type": "number", "exclusiveMaximum": 0, "minimum": -0.75}),
+        "'exclusiveMaximum' at #/properties/a",
+    ),
+    "zero below a fraction": (
+        of(a={"allOf": [{"type": "number", "exclusiveMinimum": 0}, {"maximum": 0.75}]}),
+        "'exclusiveMinimum' at #/properties/a/allOf/0",
+    ),
     "many remainders": (of(a={"type": "integer", "multipleOf": 99_991}), "'multipleOf' at #/properties/a"),
     "in a list": (
         of(a={"anyOf": [{"type": "array", "uniqueItems": True}, {"type": "null"}]}),

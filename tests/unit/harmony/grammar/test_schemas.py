@@ -1,5 +1,6 @@
 """Walking schemas: where subschemas are, one form for what dialects say, and what never ends."""
 
+import copy
 import re
 import warnings
 from typing import Any
@@ -8,7 +9,7 @@ import llguidance
 import pytest
 
 from ossia.harmony.grammar.schemas import (
-    has_finite_value,
+    cut_endless,
     normalized,
     portable_pattern,
     resolve,
@@ -159,4 +160,14 @@ NODE = {"type": "object", "properties": {"next": {"$ref": "#/$defs/n"}}, "requir
     ],
 )
 def test_what_requires_itself_never_ends(schema: dict[str, Any], ends: bool) -> None:
-    assert has_finite_value(schema) is ends
+    assert cut_endless(copy.deepcopy(schema)) is ends
+
+
+def test_an_option_that_never_ends_is_taken_away() -> None:
+    schema = {
+        "properties": {"a": {"$ref": "#/$defs/n"}, "b": {"$ref": "#/$defs/m"}},
+        "$defs": {"n": NODE, "m": {}},
+    }
+    schema = copy.deepcopy(schema)
+    assert cut_endless(schema)
+    assert schema["properties"] == {"a": {"enum": []}, "b": {"$ref": "#/$defs/m"}}
