@@ -13,10 +13,10 @@ PAGE = GOLDEN.parents[1] / "docs" / "harmony-repairs.md"
 INTRODUCTION = """\
 # What the Harmony parser mends
 
-gpt-oss models do not always write the Harmony they were taught: with a strict parser about 4% of the
-turns of gpt-oss-20b fail at temperature 1.0 (ggml-org/llama.cpp#27720). Ossia's parser never fails. It takes
-any sequence of token ids, puts every token into exactly one span, and reports each repair as a `Diagnostic`:
-a code, the tokens, and what was assumed.
+gpt-oss models do not always write the [Harmony](harmony.md) they were taught: with a strict parser about
+4% of the turns of gpt-oss-20b fail at temperature 1.0 (ggml-org/llama.cpp#27720). Ossia's parser never
+fails. It takes any sequence of token ids, puts every token into exactly one span, and reports each
+repair as a `Diagnostic`: a code, the tokens, and what was assumed.
 
 Five rules decide every reading:
 
