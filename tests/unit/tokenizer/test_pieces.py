@@ -19,7 +19,7 @@ TABLE = PieceTable(PIECES)
 IDS = st.lists(st.integers(-2, len(PIECES) + 1))
 
 
-@settings(derandomize=True, database=None, max_examples=2000)
+@settings(derandomize=True, database=None, deadline=None, max_examples=2000)
 @given(IDS)
 @example([0xF0, 0x9F, 0x98])
 @example([0xF0, 0x9F, 0x41, 0x80, 0xE2, 0x82])
@@ -30,7 +30,7 @@ def test_stream_joins_to_the_whole(ids: list[int]) -> None:
     assert streamed == TABLE.decode_bytes(ids).decode(errors="replace")
 
 
-@settings(derandomize=True, database=None, max_examples=500)
+@settings(derandomize=True, database=None, deadline=None, max_examples=500)
 @given(st.text(st.characters(codec="utf-8"), min_size=1))
 def test_stream_never_gives_half_a_character(text: str) -> None:
     stream, given_so_far, data = TABLE.stream(), "", text.encode()
