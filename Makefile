@@ -13,7 +13,7 @@ TORCH := torch==2.13.0
 
 NATIVE_SOURCES := CMakeLists.txt $(wildcard csrc/*.cc csrc/*.h csrc/isa/*.h)
 
-.PHONY: help setup chat test test-slow oracle check format bench golden clean
+.PHONY: help setup chat test test-slow oracle check format bench bench-harmony golden clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -33,21 +33,25 @@ oracle: $(VENV)/.oracle $(VENV)/.pocket ## compare live with transformers, opena
 	@$(BIN)/python -m pytest tests/oracle -m "not slow and not outside" -q
 
 check: $(VENV)/.oracle ## format, lint, types (of the trainer too, hence torch), floors, vocabulary hash
-	@$(BIN)/ruff format --check src tests bench
-	@$(BIN)/ruff check src tests bench
+	@$(BIN)/ruff format --check src tests bench scripts
+	@$(BIN)/ruff check src tests bench scripts
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python src/ossia/tokenizer/vocabulary.py
 
 format: $(VENV)/.dev ## rewrite sources in the house's format
-	@$(BIN)/ruff format src tests bench
-	@$(BIN)/ruff check --fix src tests bench
+	@$(BIN)/ruff format src tests bench scripts
+	@$(BIN)/ruff check --fix src tests bench scripts
 
 bench: setup ## measure pocket on this machine, beside llama.cpp where it is installed
 	@$(BIN)/python bench/pocket.py
 
+bench-harmony: $(VENV)/.oracle ## measure the Harmony room beside openai-harmony, and what a grammar costs
+	@$(BIN)/python bench/harmony.py
+	@$(BIN)/python bench/grammar.py masks
+
 golden: $(VENV)/.oracle ## make the tests' golden files anew from the reference implementations
-	@for script in tests/golden/make_*.py; do $(BIN)/python $$script; done
+	@for script in tests/golden/make_*.py scripts/draw_harmony.py; do $(BIN)/python $$script; done
 
 clean: ## remove what was built (models stay: see `ossia rm`)
 	rm -rf $(VENV) build dist

@@ -1,6 +1,7 @@
 """Writes `docs/harmony-repairs.md` from `harmony_malformed.json`: run it after changing a shape."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
@@ -86,7 +87,7 @@ def page(shapes: Sequence[dict[str, Any]]) -> str:
     """Return the whole page."""
     codes = "\n".join(f"- `{code}`: {meaning}" for code, meaning in MEANINGS.items())
     words = dict(Counter(shape["reference"] for shape in shapes)) | {"count": len(shapes), "codes": codes}
-    introduction = INTRODUCTION
+    introduction = _linked(INTRODUCTION)
     for word, value in words.items():
         introduction = introduction.replace(f"{{{word}}}", str(value))
     parts = [introduction]
@@ -106,7 +107,7 @@ def _entry(shape: dict[str, Any]) -> str:
     lines = [
         f"### {shape['id'].replace('-', ' ')}",
         "",
-        f"{_markers_as_code(shape['reading'])} Source: {_markers_as_code(source)}.",
+        f"{_markers_as_code(shape['reading'])} Source: {_linked(_markers_as_code(source))}.",
         "",
         "```text",
         shape["text"].replace("[[", "⟦").replace("]]", "⟧").replace("\n", "⏎") or "(no token at all)",
@@ -118,6 +119,11 @@ def _entry(shape: dict[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _linked(text: str) -> str:
+    """Threads as links: GitHub leads from /issues/ to pull requests too."""
+    return re.sub(r"([\w.-]+/[\w.-]+)#(\d+)", r"[\1#\2](https://github.com/\1/issues/\2)", text)
 
 
 def _said(message: dict[str, Any]) -> str:

@@ -213,8 +213,9 @@ def kept_by_theirs(messages: list[Any], _: bool = True) -> list[int]:
 
 
 def kept_by_ossia(messages: list[Any]) -> list[int]:
-    """Ossia: drop the analysis before the assistant's last final, always."""
-    finals = [i for i, m in enumerate(messages) if m.author.role == "assistant" and m.channel == "final"]
+    """Ossia: drop the analysis before the assistant's last final, always; a call is no final."""
+    said = [(i, m) for i, m in enumerate(messages) if m.author.role == "assistant" and m.channel == "final"]
+    finals = [i for i, m in said if m.recipient in (None, "all", *ROLES)]
     last = finals[-1] if finals else -1
     return [i for i, m in enumerate(messages) if i > last or m.channel != "analysis"]
 

@@ -224,7 +224,7 @@ class _Turn:
         match event:
             case CallReady(name=name, arguments=arguments):
                 return self._guide.problem(name, arguments)
-            case MessageDone(message) if message.channel == "final" and not message.is_call:
+            case MessageDone(message) if message.is_final:
                 return None if translator.stop_string else self._guide.problem(None, message.text)
             case _:
                 return None

@@ -96,5 +96,5 @@ class Recorder:
         """What a conversation keeps of an answer left early: all there was, if some of its final was seen."""
         if self._open_text:
             return (*self._messages, Message("assistant", "".join(self._open_text), channel="final"))
-        answered = any(m.channel == "final" and not m.is_call for m in self._messages)
+        answered = any(m.is_final for m in self._messages)
         return tuple(self._messages) if answered else ()

@@ -123,12 +123,12 @@ class Translator:
     @property
     def answered(self) -> bool:
         """Whether a final has come, be it empty."""
-        return any(m.channel == "final" and not m.is_call for m in self.messages)
+        return any(m.is_final for m in self.messages)
 
     @property
     def answer(self) -> str:
         """The text of all finals."""
-        return "".join(m.text for m in self.messages if m.channel == "final" and not m.is_call)
+        return "".join(m.text for m in self.messages if m.is_final)
 
     def feed(self, token_id: int) -> list[Event]:
         """Take one sampled id; not to be called once `over`."""

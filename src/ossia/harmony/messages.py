@@ -124,6 +124,11 @@ class Message:
         return self.role == "assistant" and self.recipient not in _NO_TOOLS
 
     @property
+    def is_final(self) -> bool:
+        """True for an answer, which ends its turn; a call in the final channel is still a call."""
+        return self.role == "assistant" and self.channel == "final" and not self.is_call
+
+    @property
     def fields(self) -> tuple[object, ...]:
         """Everything the message says."""
         return (

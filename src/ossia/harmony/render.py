@@ -74,7 +74,7 @@ def drop_finished_analysis(messages: Sequence[Message]) -> tuple[Message, ...]:
 
     Analysis after the last final belongs to the turn in progress and stays, across its tool calls too.
     """
-    finals = [i for i, m in enumerate(messages) if m.role == "assistant" and m.channel == "final"]
+    finals = [i for i, m in enumerate(messages) if m.is_final]
     last_final = finals[-1] if finals else -1
     return tuple(m for i, m in enumerate(messages) if i > last_final or m.channel != "analysis")
 

@@ -120,7 +120,7 @@ def _turns(messages: Sequence[Message]) -> Iterator[tuple[int, int]]:
     for at, message in enumerate(messages):
         if message.role == "assistant":
             last = at
-            if message.channel == "final":
+            if message.is_final:
                 yield start, at
                 start, last = at + 1, None
         elif message.role == "user" and last is not None:
@@ -174,7 +174,7 @@ class _View:
         """Whether what an assistant says next begins with a prompt's opening: sampling went on only after
         ``<|end|>``, and not after a final."""
         last = self._messages[-1] if self._messages else None
-        if last is None or last.role != "assistant" or last.channel == "final":
+        if last is None or last.role != "assistant" or last.is_final:
             return True
         return self._end(last) != [self._tok.markers.end]
 
@@ -187,8 +187,7 @@ class _View:
     def _last_end(self, message: Message) -> list[int]:
         """How the last message of a turn ended. A final that stands in history ends in ``<|end|>`` there."""
         sampled = message.sampled_in(self._tok.name)
-        final = message.channel == "final" and not message.is_call
-        if final and (sampled is None or sampled.end_ids):
+        if message.is_final and (sampled is None or sampled.end_ids):
             return [self._tok.markers.return_]
         return self._end(message) if sampled is not None or message.is_call else []
 

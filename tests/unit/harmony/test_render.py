@@ -195,3 +195,12 @@ def test_analysis_can_be_kept(tok: Tokenizer) -> None:
     kept = render_conversation(conversation, tok, drop_analysis=False)
     assert kept == [i for message in TURN_1 for i in render_message(message, tok)]
     assert len(render_conversation(conversation, tok)) < len(kept)
+
+
+def test_a_call_in_the_final_channel_does_not_end_its_turn() -> None:
+    thought = Message("assistant", "hm", channel="analysis")
+    call = Message("assistant", "{}", channel="final", recipient="functions.x")
+    result = tool_result("functions.x", "ok")
+    assert drop_finished_analysis([user("q"), thought, call, result]) == (user("q"), thought, call, result)
+    answer = Message("assistant", "a", channel="final", recipient="user")  # a role is no tool
+    assert drop_finished_analysis([user("q"), thought, call, result, answer])[1] == call

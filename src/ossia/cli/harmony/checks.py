@@ -62,7 +62,7 @@ def doubts(source: Source, reading: Reading, tok: Tokenizer) -> Iterator[Finding
     """Stale analysis, calls and results that do not meet, no final, ``<|return|>`` within, odd ids."""
     yield from _unpaired(reading)
     followed = reading.messages[:-1]
-    answered = [i for i, message in enumerate(followed) if message.channel == "final"]
+    answered = [i for i, message in enumerate(followed) if message.is_final]
     for number, message in enumerate(reading.messages):
         if message.channel == "analysis" and answered and number < answered[-1]:
             yield Finding("stale-analysis", *reading.places[number], "")
@@ -125,7 +125,7 @@ def _unpaired(reading: Reading) -> Iterator[Finding]:
                 del waiting[answered[0]]
             else:
                 yield Finding("result-without-call", *reading.places[number], message.name or "")
-        elif message.role == "user" or message.channel == "final":
+        elif message.role == "user" or message.is_final:
             for call, name in waiting.items():
                 yield Finding("unanswered-call", *reading.places[call], name)
             waiting.clear()
@@ -133,7 +133,7 @@ def _unpaired(reading: Reading) -> Iterator[Finding]:
 
 def _unfinished(message: Message) -> bool:
     return message.role == "tool" or (
-        message.role == "assistant" and not message.is_call and message.channel != "final"
+        message.role == "assistant" and not message.is_call and not message.is_final
     )
 
 

@@ -125,7 +125,7 @@ class W(Enum):
         "{name}: {kind}, {vocabulary}, 토큰 {tokens:,}개, 메시지 {messages:,}개",
     )
     HEADLINE_MASK = Text(
-        "{name}: {kind}, {vocabulary}, {examples:,} training examples",
+        "{name}: {kind}, {vocabulary}, training examples: {examples:,}",
         "{name}: {kind}, {vocabulary}, 학습 예시 {examples:,}개",
     )
     PROMPTED = Text(

@@ -1,4 +1,4 @@
-"""StreamableParser over Ossia's parser: openai-harmony's properties, each read in constant time.
+"""StreamableParser over Ossia's parser: openai-harmony's properties, kept up to date instead of made anew.
 
 What it says is put together from the parser's events, which recover from anything; strict (the default,
 as there) it raises where openai-harmony 0.0.8 raises.
