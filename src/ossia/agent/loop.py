@@ -144,6 +144,7 @@ class _Turn:
         """Sample once and run what was called; sets `reason` when the answer has ended."""
         prompt = self._rendering.update(self.conversation, completion=True).ids
         self._guide.begin(self.conversation, self._calls, self._usage.reasoning_tokens)
+        await self._guide.ready()
         translator = Translator(self._tok, self._stops, self._calls_so_far())
         self._prompt_tokens = len(prompt)
         self._ids = []

@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,6 +93,10 @@ class Broken:
         def rollback(self, n: int) -> None: ...
 
         def answer_now(self) -> None: ...
+
+    def __init__(self) -> None:
+        self.prepared: Future[None] = Future()
+        self.prepared.set_exception(RuntimeError("no vocabulary"))
 
     def compile(self, rules: Any) -> "Broken":
         return self
@@ -445,6 +450,28 @@ def test_a_chat_is_hurried_from_another_thread(chat_of: Any, masked: Masked) -> 
     assert (reply.text, reply.finish_reason) == ("It is 42.", "stop")
     backend.on_token = lambda _: None
     assert chat.send("And?").reasoning == "Let me see."  # it held for one answer
+
+
+def test_a_grammar_under_preparation_holds_up_its_own_answer_only(masked: Masked) -> None:
+    slow = Broken()
+    slow.prepared = Future()
+    backend = MaskedBackend(masked.tok, masked.ids(FINAL))
+
+    async def watch() -> tuple[int, list[Event]]:
+        async def collect() -> list[Event]:
+            conversation = masked.agent.conversation()
+            return [e async for e in run(backend, masked.tok, conversation, grammar=slow)]  # type: ignore[arg-type]
+
+        answer = asyncio.create_task(collect())
+        for _ in range(10):
+            await asyncio.sleep(0)  # the loop is free meanwhile
+        asked = len(backend.prompts)
+        slow.prepared.set_result(None)
+        return asked, await answer
+
+    asked, events = asyncio.run(watch())
+    assert (asked, len(backend.prompts)) == (0, 1)
+    assert text(events, TextDelta) == "It is 42."
 
 
 def test_tools_are_named_shortly_or_in_full() -> None:

@@ -4,6 +4,8 @@ A backend that obeys no masks is asked for nothing a mask would have to enforce.
 and "answer now" work there too: the loop stops reading and goes on from a chain of thought it has closed.
 """
 
+import asyncio
+
 from ossia.agent.events import Note
 from ossia.agent.steering.control import Control
 from ossia.backends.base import Capabilities
@@ -84,6 +86,12 @@ class Guide:
             self._grammar = self._compiler.compile(rules)
             self.mask = self._grammar.start(max_reasoning_tokens=left)
         self._control.watch(self.mask)
+
+    async def ready(self) -> None:
+        """Wait until the step's mask need not wait: it is asked in the engine's thread, which serves all."""
+        if self._grammar is not None:
+            await asyncio.wait([preparing := asyncio.wrap_future(self._grammar.prepared)])
+            preparing.exception()  # what went wrong, the mask says itself
 
     def must_close(self, thinking: bool, reasoning_tokens: int) -> bool:
         """Whether the loop must close the chain of thought itself, the backend obeying no masks."""

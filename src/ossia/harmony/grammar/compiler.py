@@ -36,6 +36,7 @@ class Grammar:
         self._texts = {phase: self._text(phase) for phase in ("free", "late", "answer")}
         self._compiled: dict[Phase, llguidance.LLMatcher] = {}
         self._lock = Lock()
+        self.prepared: Future[None] = Future()  # done when the first mask need not wait
         self.notes = tuple(
             f"{recipient or 'the final'}: {gap} is checked afterwards"
             for recipient, body in self._bodies.items()
@@ -115,6 +116,6 @@ class GrammarCompiler:
             self._kept.move_to_end(grammar.key)
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
-        if kept is grammar:
-            self._thread.submit(grammar.prepare)
+            if kept is grammar:
+                grammar.prepared = self._thread.submit(grammar.prepare)
         return kept
