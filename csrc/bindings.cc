@@ -4,6 +4,7 @@
 #include <nanobind/stl/string.h>
 #include <pthread.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "ops.h"
+#include "pack.h"
 #include "threads.h"
 
 namespace nb = nanobind;
@@ -362,6 +364,36 @@ nb::object configured() {
   return nb::make_tuple(kIsaNames[static_cast<int>(p.isa)], p.threads);
 }
 
+// ---- weights on their way into memory: on the calling thread, beside a program that runs ----
+
+bool pack_weights(nb::handle from, nb::handle data, nb::handle scales) {
+  std::vector<nb::object> kept;
+  Recorder r("pack_q8", kept);
+  const Array w = r.array(from, "from", "fH", {kAny, kAny});
+  const int64_t rows = w.shape[0], width = w.shape[1];
+  require(width % 32 == 0, "pack_q8", "the width must be a multiple of 32");
+  const PackArgs args{w.data, w.format == 'H', r.data<int8_t>(data, "data", "b", {rows, width}, true),
+                      r.data<float>(scales, "scales", "f", {rows, width / 32}, true), rows * width / 32};
+  const Isa isa = process().isa;
+  const nb::gil_scoped_release release;
+  return pack_q8(args, isa);
+}
+
+void populate_pages(nb::handle mapped) {
+  std::vector<nb::object> kept;
+  Recorder r("populate", kept);
+  const Array a = r.array(mapped, "mapped", "B", {kAny});
+  int error;
+  {
+    const nb::gil_scoped_release release;
+    error = populate(a.data, static_cast<size_t>(a.shape[0]));
+  }
+  if (!error) return;
+  errno = error;
+  PyErr_SetFromErrno(PyExc_OSError);
+  throw nb::python_error();
+}
+
 }  // namespace
 }  // namespace ossia
 
@@ -386,5 +418,7 @@ NB_MODULE(_native, m) {
   m.def("configure", &ossia::configure_by_name);
   m.def("configured", &ossia::configured);
   m.def("shutdown", &ossia::shutdown);
+  m.def("pack_q8", &ossia::pack_weights);
+  m.def("populate", &ossia::populate_pages);
   nb::module_::import_("atexit").attr("register")(m.attr("shutdown"));
 }
