@@ -56,17 +56,17 @@ def load(
     found = locate(choose_default(name, settings), settings)
     require_loadable(found)
     config = load_config(found.path)
-    require_memory(found.name, memory_plan(config, chosen, _context(config, max_context)), config)
+    fits = require_memory(found.name, memory_plan(config, chosen, _context(config, max_context)), config)
     configure(isa or settings.isa, settings.threads if threads is None else threads)
     checkpoint = open_checkpoint(found.path, config)
     tokenizer = _tokenizer(found, config)
     grammar = GrammarCompiler(tokenizer)  # prepares itself while the weights are read
-    size = checkpoint.size_bytes
     weights = load_weights(
         checkpoint,
         config,
         chosen,
-        lambda done, total: progress(f"loading {found.name}", size * done // total, size),
+        lambda done, total: progress(f"loading {found.name}", done, total),
+        populate=fits == "fits",  # else experts come from the disk as they are chosen
     )
     backend = NativeBackend(build_engine(config, weights, chosen, options))
     return Model(backend, tokenizer, card_of(found, config, backend.context_length), grammar)
@@ -83,11 +83,11 @@ def fit(plan: MemoryPlan, config: ModelConfig, available: int) -> Fit:
     return "tight" if plan.total - _mapped(plan, config) // 2 <= available else "too large"
 
 
-def require_memory(name: str, plan: MemoryPlan, config: ModelConfig) -> None:
-    """Raise MemoryLimitError, before anything is loaded, when a model is too large for available memory."""
+def require_memory(name: str, plan: MemoryPlan, config: ModelConfig) -> Fit:
+    """How a model fits available memory; raises MemoryLimitError, before loading anything, if it does not."""
     available = psutil.virtual_memory().available
-    if fit(plan, config, available) != "too large":
-        return
+    if (fits := fit(plan, config, available)) != "too large":
+        return fits
     least = plan.total - _mapped(plan, config) // 2
     raise MemoryLimitError(
         f"{name} needs at least {human(least)} of memory ({human(plan.total)} to run well), "

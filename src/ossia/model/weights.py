@@ -1,26 +1,34 @@
 """Weights ready to be multiplied: the checkpoint's experts as they lie in the file, the rest packed.
 
 MXFP4 experts are never copied: the published layout is the one the kernels read, so their pages stay the
-operating system's to share and to drop. Dense matrices are packed for the chosen numerics once, here.
+operating system's to share and to drop. Dense matrices are read piece by piece and packed for the chosen
+numerics; their bytes in the file are never mapped into the process. Embedding rows stay on disk until a token
+asks for them. All of it is cut into jobs that run on threads in the order of the disk.
 """
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ossia.errors import CheckpointError
 from ossia.kernels import cpu
-from ossia.kernels.tensors import Matrix, pack_matrix
+from ossia.kernels.tensors import Matrix, pack_rows
 from ossia.model.checkpoint import Checkpoint, as_float32
 from ossia.model.config import ModelConfig
 from ossia.settings import Numerics
 
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int], None]
-"""Called with (parts done, parts in all)."""
+"""Called with (bytes done, bytes in all) of the checkpoint."""
+
+_JOB_BYTES = 16 << 20
+_PIECE_BYTES = 1 << 20  # read and packed at a time: stays in a core's cache between the two
+_JOBS_AHEAD = 8  # that the disk is told of before they are due
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,73 +61,204 @@ class Weights:
 
 
 def load_weights(
-    checkpoint: Checkpoint, config: ModelConfig, numerics: Numerics, progress: Progress | None = None
+    checkpoint: Checkpoint,
+    config: ModelConfig,
+    numerics: Numerics,
+    progress: Progress | None = None,
+    populate: bool = True,
 ) -> Weights:
     """Map the experts and pack the dense matrices of `checkpoint`, on as many threads as the kernels use.
 
-    `progress` is called from the calling thread, with (parts done, parts in all).
+    `populate` brings the experts' pages into memory too, for where they fit; else they come when first used.
+    `progress` is called from the calling thread, with (bytes done, bytes in all).
+    Raises CheckpointError where the disk fails or a value of a dense part is inf or NaN.
     """
-    total = config.num_hidden_layers + 1
-    layers: list[LayerWeights] = []
-
-    def pack_layer(layer: int) -> LayerWeights:
-        return _layer(checkpoint, config, numerics, f"model.layers.{layer}.")
-
-    with ThreadPoolExecutor(cpu.current().threads) as pool:
-        # The unembedding is the largest matrix by far, so it begins first.
-        unembedding = pool.submit(pack_matrix, _dense(checkpoint.array("lm_head.weight")), numerics)
-        for packed in pool.map(pack_layer, range(config.num_hidden_layers)):
-            layers.append(packed)
-            if progress:
-                progress(len(layers), total)
-        head = unembedding.result()
-    if progress:
-        progress(total, total)
-    embedding = _dense(checkpoint.array("model.embed_tokens.weight"))
-    return Weights(embedding, tuple(layers), _vector(checkpoint, "model.norm.weight"), head)
+    jobs = _Jobs(checkpoint, numerics, populate)
+    layers = tuple(_layer(jobs, config, f"model.layers.{n}.") for n in range(config.num_hidden_layers))
+    norm, head = jobs.vector("model.norm.weight"), jobs.dense("lm_head.weight")
+    jobs.run(cpu.current().threads, progress)
+    return Weights(_embedding(checkpoint.array("model.embed_tokens.weight")), layers, norm, head)
 
 
-def _layer(ckpt: Checkpoint, c: ModelConfig, numerics: Numerics, at: str) -> LayerWeights:
+def _layer(jobs: "_Jobs", c: ModelConfig, at: str) -> LayerWeights:
     attn, experts = at + "self_attn.", at + "mlp.experts."
-    qkv = ("q_proj", "k_proj", "v_proj")
+    stacked = jobs.mapped_experts if c.quantization == "mxfp4" else jobs.dense_experts
     return LayerWeights(
-        attention_norm=_vector(ckpt, at + "input_layernorm.weight"),
-        qkv=pack_matrix(_joined([ckpt.array(f"{attn}{x}.weight") for x in qkv]), numerics),
-        qkv_bias=np.concatenate([as_float32(ckpt.array(f"{attn}{x}.bias")) for x in qkv]),
-        sinks=_vector(ckpt, attn + "sinks"),
-        out=pack_matrix(_dense(ckpt.array(attn + "o_proj.weight")), numerics),
-        out_bias=_vector(ckpt, attn + "o_proj.bias"),
-        moe_norm=_vector(ckpt, at + "post_attention_layernorm.weight"),
-        router=_vector(ckpt, at + "mlp.router.weight"),
-        router_bias=_vector(ckpt, at + "mlp.router.bias"),
-        gate_up=_experts(ckpt, c, numerics, experts + "gate_up_proj"),
-        gate_up_bias=_vector(ckpt, experts + "gate_up_proj_bias"),
-        down=_experts(ckpt, c, numerics, experts + "down_proj"),
-        down_bias=_vector(ckpt, experts + "down_proj_bias"),
+        attention_norm=jobs.vector(at + "input_layernorm.weight"),
+        qkv=jobs.dense(*(f"{attn}{x}_proj.weight" for x in "qkv")),
+        qkv_bias=jobs.vector(*(f"{attn}{x}_proj.bias" for x in "qkv")),
+        sinks=jobs.vector(attn + "sinks"),
+        out=jobs.dense(attn + "o_proj.weight"),
+        out_bias=jobs.vector(attn + "o_proj.bias"),
+        moe_norm=jobs.vector(at + "post_attention_layernorm.weight"),
+        router=jobs.vector(at + "mlp.router.weight"),
+        router_bias=jobs.vector(at + "mlp.router.bias"),
+        gate_up=stacked(experts + "gate_up_proj"),
+        gate_up_bias=jobs.vector(experts + "gate_up_proj_bias"),
+        down=stacked(experts + "down_proj"),
+        down_bias=jobs.vector(experts + "down_proj_bias"),
     )
 
 
-def _experts(ckpt: Checkpoint, c: ModelConfig, numerics: Numerics, name: str) -> Matrix:
-    if c.quantization == "mxfp4":
-        for part in ("_blocks", "_scales"):
-            ckpt.will_need(name + part)
-        blocks, scales = ckpt.array(name + "_blocks"), ckpt.array(name + "_scales")
-        return Matrix("mxfp4", blocks, scales)
-    stored = _dense(ckpt.array(name))  # (E, in, out)
-    return pack_matrix(np.ascontiguousarray(stored.swapaxes(1, 2)), numerics)
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """`size` bytes of a tensor from byte `offset`, and what to do with them."""
+
+    name: str
+    offset: int
+    size: int
+    work: Callable[[], None]
 
 
-def _vector(ckpt: Checkpoint, name: str) -> Floats:
-    """A small tensor of any rank as float32 of our own."""
-    return np.array(as_float32(ckpt.array(name)))
+@dataclass(frozen=True, slots=True)
+class _Jobs:
+    """Hands out arrays at once and notes the work that fills them, which `run` does."""
+
+    checkpoint: Checkpoint
+    numerics: Numerics
+    populate: bool
+    noted: list[_Job] = field(default_factory=list[_Job])
+
+    def vector(self, *names: str) -> Floats:
+        """Small tensors of any rank, rows under one another, as float32 of our own."""
+        shapes = [self.checkpoint.shape(name) for name in names]
+        out = np.empty((sum(s[0] for s in shapes), *shapes[0][1:]), np.float32)
+        first = 0
+        for name, shape in zip(names, shapes, strict=True):
+            rows = out[first : first + shape[0]]
+            size = rows.size * self.checkpoint.dtype(name).itemsize
+            self.noted.append(_Job(name, 0, size, partial(_read_vector, self.checkpoint, name, rows)))
+            first += shape[0]
+        return out
+
+    def dense(self, *names: str) -> Matrix:
+        """Matrices (N, K), rows under one another, as one packed weight."""
+        rows = [self.checkpoint.shape(name)[0] for name in names]
+        width = self.checkpoint.shape(names[0])[1]
+        out = Matrix.empty(1, sum(rows), width, self.numerics)
+        first = 0
+        for name, count in zip(names, rows, strict=True):
+            row = width * self.checkpoint.dtype(name).itemsize
+            step = max(1, _JOB_BYTES // row)
+            for begin in range(0, count, step):
+                part = _Rows(name, begin, min(begin + step, count), out, first + begin)
+                self.noted.append(
+                    _Job(
+                        name,
+                        begin * row,
+                        (part.end - begin) * row,
+                        partial(_pack_part, self.checkpoint, part),
+                    )
+                )
+            first += count
+        return out
+
+    def mapped_experts(self, name: str) -> Matrix:
+        """MXFP4 experts where they lie."""
+        data, scales = (self.checkpoint.array(name + part) for part in ("_blocks", "_scales"))
+        if self.populate:
+            for part, array in (("_blocks", data), ("_scales", scales)):
+                for at in range(0, array.nbytes, _JOB_BYTES):
+                    size = min(_JOB_BYTES, array.nbytes - at)
+                    work = partial(self.checkpoint.populate, name + part, at, size)
+                    self.noted.append(_Job(name + part, at, size, work))
+        return Matrix("mxfp4", data, scales)
+
+    def dense_experts(self, name: str) -> Matrix:
+        """Unquantised experts (E, in, out), turned to (E, out, in) and packed."""
+        experts, width, rows = self.checkpoint.shape(name)
+        out = Matrix.empty(experts, rows, width, self.numerics)
+        size = width * rows * self.checkpoint.dtype(name).itemsize
+        for e in range(experts):
+            self.noted.append(
+                _Job(name, e * size, size, partial(_pack_expert, self.checkpoint, name, out, e))
+            )
+        return out
+
+    def run(self, threads: int, progress: Progress | None) -> None:
+        """Do all that was noted. An error or an interrupt ends it as soon as the jobs under way are done."""
+        jobs = sorted(self.noted, key=self._position)
+        total = self.checkpoint.size_bytes
+        done = 0
+        pool = ThreadPoolExecutor(threads)
+        try:
+            ahead = [*jobs[_JOBS_AHEAD:], *[None] * _JOBS_AHEAD]
+            for job in as_completed(
+                [pool.submit(self._one, *pair) for pair in zip(jobs, ahead, strict=False)]
+            ):
+                done += job.result()
+                if progress and done < total:
+                    progress(done, total)
+        finally:
+            pool.shutdown(cancel_futures=True)
+        if progress:  # what stays on the disk counts as done
+            progress(total, total)
+
+    def _position(self, job: _Job) -> tuple[str, int]:
+        file, begin = self.checkpoint.position(job.name)
+        return file, begin + job.offset
+
+    def _one(self, job: _Job, later: _Job | None) -> int:
+        if later:
+            self.checkpoint.will_need(later.name, later.offset, later.size)
+        job.work()
+        return job.size
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows `begin` to `end` of a stored matrix, which become those from `at` of a packed one."""
+
+    name: str
+    begin: int
+    end: int
+    into: Matrix
+    at: int
+
+
+def _pack_part(checkpoint: Checkpoint, part: _Rows) -> None:
+    stored = checkpoint.dtype(part.name)
+    width = part.into.shape[2]
+    if stored == part.into.data.dtype:
+        rows = part.into.data[0, part.at : part.at + part.end - part.begin]
+        checkpoint.read_into(part.name, rows, part.begin)
+        return
+    piece = np.empty((max(1, _PIECE_BYTES // (width * stored.itemsize)), width), stored)
+    for first in range(part.begin, part.end, len(piece)):
+        rows = piece[: part.end - first]
+        checkpoint.read_into(part.name, rows, first)
+        finite = pack_rows(_dense(rows), part.into, 0, part.at + first - part.begin)
+        _require_finite(checkpoint, part.name, finite)
+
+
+def _pack_expert(checkpoint: Checkpoint, name: str, into: Matrix, expert: int) -> None:
+    stored = np.empty((1, *checkpoint.shape(name)[1:]), checkpoint.dtype(name))
+    checkpoint.read_into(name, stored, expert)
+    turned = np.ascontiguousarray(_dense(stored[0]).T)
+    _require_finite(checkpoint, name, pack_rows(turned, into, expert))
+
+
+def _read_vector(checkpoint: Checkpoint, name: str, into: Floats) -> None:
+    stored = np.empty(into.shape, checkpoint.dtype(name))
+    checkpoint.read_into(name, stored)
+    into[...] = as_float32(stored)
+    _require_finite(checkpoint, name, bool(np.isfinite(into).all()))
+
+
+def _require_finite(checkpoint: Checkpoint, name: str, finite: bool) -> None:
+    if not finite:
+        file = checkpoint.position(name)[0]
+        raise CheckpointError(
+            f"{file} is damaged: {name} holds inf or NaN", value=name, limit="finite weights",
+            remedy="Check its files with `ossia info MODEL --verify`, or fetch it again.",
+        )  # fmt: skip
 
 
 def _dense(stored: NDArray[Any]) -> NDArray[Any]:
-    """bf16's bits as they are, anything else as float32; aligned and contiguous, copied only if need be."""
-    return np.require(stored if stored.dtype == np.uint16 else as_float32(stored), requirements=["C", "A"])
+    """bf16's bits as they are, anything else as float32."""
+    return stored if stored.dtype == np.uint16 else as_float32(stored)
 
 
-def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Rows of all parts under one another, in one type."""
-    same = all(p.dtype == parts[0].dtype for p in parts)
-    return np.concatenate([_dense(p) if same else as_float32(p) for p in parts])
+def _embedding(stored: NDArray[Any]) -> NDArray[Any]:
+    """bf16's bits or float32, aligned and contiguous: as mapped, copied only if need be."""
+    return np.require(_dense(stored), requirements=["C", "A"])

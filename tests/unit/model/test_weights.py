@@ -95,7 +95,11 @@ def test_tensors_at_odd_offsets_are_usable(tmp_path, stored):
     assert weights.layers[0].qkv.data.flags.aligned
 
 
-def test_progress_is_told_layer_by_layer(tiny_folder):
+@pytest.mark.parametrize("populate", [True, False])
+def test_progress_counts_bytes_up_to_all_of_them(tiny_folder, populate):
     seen = []
-    load(tiny_folder, "q8", progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(i, 5) for i in range(1, 6)]
+    load(tiny_folder, "q8", progress=lambda *step: seen.append(step), populate=populate)
+    size = open_checkpoint(tiny_folder).size_bytes
+    assert {total for _, total in seen} == {size}
+    assert [done for done, _ in seen] == sorted({done for done, _ in seen})
+    assert seen[-1] == (size, size)
