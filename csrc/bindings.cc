@@ -15,6 +15,7 @@
 
 #include "ops.h"
 #include "pack.h"
+#include "probe.h"
 #include "threads.h"
 
 namespace nb = nanobind;
@@ -394,6 +395,29 @@ void populate_pages(nb::handle mapped) {
   throw nb::python_error();
 }
 
+// ---- what the machine gives at most ----
+
+template <class Measure>
+double probe(Measure measure) {
+  const nb::gil_scoped_release release;
+  Process& p = process();
+  const std::lock_guard<std::mutex> lock(p.mutex);
+  if (!p.team) p.team = std::make_unique<Team>(p.threads > 0 ? p.threads : 1);
+  return measure(find_probe(p.isa), *p.team);
+}
+
+double probe_read(nb::handle buffer) {
+  std::vector<nb::object> kept;
+  const Array a = Recorder("probe_read", kept).array(buffer, "buffer", "B", {kAny});
+  return probe([&](const Probe& of, Team& team) { return of.read(a.data, a.shape[0], team); });
+}
+
+nb::tuple probe_peak(bool int8, double seconds) {
+  const Peak peak = int8 ? Peak::int8 : Peak::f32;
+  const double rate = probe([&](const Probe& of, Team& team) { return of.peak(peak, seconds, team); });
+  return nb::make_tuple(rate, find_probe(process().isa).instruction[static_cast<int>(peak)]);
+}
+
 }  // namespace
 }  // namespace ossia
 
@@ -420,5 +444,7 @@ NB_MODULE(_native, m) {
   m.def("shutdown", &ossia::shutdown);
   m.def("pack_q8", &ossia::pack_weights);
   m.def("populate", &ossia::populate_pages);
+  m.def("probe_read", &ossia::probe_read);
+  m.def("probe_peak", &ossia::probe_peak);
   nb::module_::import_("atexit").attr("register")(m.attr("shutdown"));
 }
