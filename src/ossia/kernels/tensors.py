@@ -189,8 +189,8 @@ def pack_rows(
 ) -> bool:
     """Write dense rows float32 or bf16 (n, K) as rows `first` to `first + n` of one of `into`'s weights.
 
-    q8: per block of 32 along K, scale = max|w| / 127, rounded to nearest even (0 where max|w| < 2^-100), on the
-    calling thread without the GIL; False, and rows not to be used, where a value is inf or NaN.
+    q8: per block of 32 along K, scale = max|w| / 127, rounded to nearest even (0 where max|w| < 2^-100), on
+    the calling thread without the GIL; False, and rows not to be used, where a value is inf or NaN.
     bf16: kept as it is, float32 rounded. f32: exact.
     """
     part = slice(first, first + len(w))
