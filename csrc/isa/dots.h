@@ -149,40 +149,50 @@ OSSIA_INLINE __m128i scale_bytes(const uint8_t* const* rows, int64_t at, int64_t
 
 #if OSSIA_LEVEL != OSSIA_SCALAR
 
-// ---- gemv over both: the same place a few rows on is prefetched, at least so many bytes ahead ----
+// ---- gemv over both. The four rows of a step lie a quarter of the slab apart, so memory is read as four streams: with
+// 4 KiB pages one stream starts anew at each page and gets two thirds of what four get. ----
 
-constexpr int64_t kAhead = 3072;
+constexpr int64_t kAhead = 2048;
+
+// Row r of each quarter (past the end: the last row), and what to ask memory for.
+template <class W, class S>
+struct FourRows {
+  const W* rows[4];
+  const S* scales[4];
+  FourRows(const Slab& w, int64_t row_bytes, int64_t r, int64_t quarter) {
+    for (int i = 0; i < 4; i++) {
+      const int64_t at = r + i * quarter < w.rows ? r + i * quarter : w.rows - 1;
+      rows[i] = static_cast<const W*>(w.data) + at * row_bytes;
+      scales[i] = static_cast<const S*>(w.scales) + at * w.blocks();
+    }
+  }
+  inline __attribute__((always_inline)) void prefetch(int64_t b) const {
+    constexpr int64_t block_bytes = sizeof(S) == 4 ? 32 : 16;
+    for (int i = 0; i < 4; i++) {
+      const char* next = reinterpret_cast<const char*>(rows[i]) + b * block_bytes + kAhead;
+      _mm_prefetch(next, _MM_HINT_T0);
+      if (sizeof(S) == 4) _mm_prefetch(next + 64, _MM_HINT_T0);  // four int8 blocks are two lines
+    }
+  }
+};
 
 // C activation rows at once; the compiler unpacks the weights of a step once for all of them.
 template <class W, class S, int C>
 static void gemv(const Slab& w, int64_t row_bytes, const Spread* x, float* out, int64_t stride) {
-  const int64_t blocks = w.blocks(), full = blocks / 4 * 4;
-  const int64_t groups = 1 + kAhead / (4 * row_bytes), ahead = groups * 4 * row_bytes;
-  for (int64_t r = 0; r < w.rows; r += 4) {
-    const W* rows[4];
-    const S* scales[4];
-    for (int i = 0; i < 4; i++) {
-      const int64_t at = r + i < w.rows ? r + i : w.rows - 1;
-      rows[i] = static_cast<const W*>(w.data) + at * row_bytes;
-      scales[i] = static_cast<const S*>(w.scales) + at * blocks;
-    }
-    const char* next_scales = reinterpret_cast<const char*>(scales[0] + groups * 4 * blocks);
+  const int64_t blocks = w.blocks(), full = blocks / 4 * 4, quarter = (w.rows + 3) / 4;
+  for (int64_t r = 0; r < quarter; r++) {
+    const FourRows<W, S> four(w, row_bytes, r, quarter);
     Classes sums[C];
     for (int c = 0; c < C; c++) sums[c] = no_classes();
     for (int64_t b = 0; b < full; b += 4) {
-      _mm_prefetch(next_scales + b * 4 * sizeof(S), _MM_HINT_T0);
-      for (int i = 0; i < 4; i++) {
-        const char* next = reinterpret_cast<const char*>(rows[i]) + b * (row_bytes / blocks) + ahead;
-        _mm_prefetch(next, _MM_HINT_T0);
-        if (sizeof(S) == 4) _mm_prefetch(next + 64, _MM_HINT_T0);  // four int8 blocks are two lines
-      }
-      for (int c = 0; c < C; c++) sums[c] = step(rows, scales, x[c], b, 4, sums[c]);
+      four.prefetch(b);
+      for (int c = 0; c < C; c++) sums[c] = step(four.rows, four.scales, x[c], b, 4, sums[c]);
     }
     for (int c = 0; c < C; c++) {
-      if (full < blocks) sums[c] = step(rows, scales, x[c], full, blocks - full, sums[c]);
-      float four[4];
-      _mm_storeu_ps(four, sum_classes(sums[c]));
-      for (int64_t i = 0; i < 4 && r + i < w.rows; i++) out[c * stride + r + i] = four[i];
+      if (full < blocks) sums[c] = step(four.rows, four.scales, x[c], full, blocks - full, sums[c]);
+      float y[4];
+      _mm_storeu_ps(y, sum_classes(sums[c]));
+      for (int64_t i = 0; i < 4 && r + i * quarter < w.rows; i++) out[c * stride + r + i * quarter] = y[i];
     }
   }
 }
