@@ -51,6 +51,7 @@ class M(Enum):
         "Show, check and compare conversations as tokens.", "대화를 토큰으로 보고 검사하고 견줍니다."
     )
     CMD_TOKENS = Text("Show how a text is cut into tokens.", "글이 토큰으로 어떻게 나뉘는지 보여 줍니다.")
+    CMD_BENCH = Text("Measure a model's speed.", "모델의 속도를 잽니다.")
     HELP_CHAT = Text(
         "Talk with a model in the terminal.\n\n"
         "/help lists what can be typed besides questions. When standard input is not a terminal, each line "
