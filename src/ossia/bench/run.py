@@ -7,12 +7,13 @@ is computed once and found again.
 import asyncio
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ossia.backends.base import Backend
 from ossia.bench.disk import sequential_read
@@ -32,7 +33,7 @@ from ossia.settings import Numerics, Settings, load_settings
 
 _CONTEXT = 8192
 _SHORT = 32  # prompt tokens before a decode measurement
-_LEAST_STEPS, _MOST_STEPS = 4, 64
+_LEAST_STEPS, _MOST_STEPS = 8, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +136,7 @@ class _Run:
         room = self.backend.context_length - _MOST_STEPS - 1
         self.depth = min(self.plan.depth, room)
         self._probe_peak()
-        self._decode_rate(self.prompt(_SHORT), _LEAST_STEPS)  # warms up
-        self._streams_rate(8, _LEAST_STEPS)
+        self._streams_rate(8, 2)  # warms up
         for _ in range(self.plan.prefill_rounds):
             for length in (512, 2048):
                 if length <= room:
@@ -145,20 +145,16 @@ class _Run:
         self._say("depth")
         asyncio.run(_follow(self.backend, self._deep, 1))
         self.peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        buffer = reading_buffer(self.plan.buffer_bytes)
-        steps = {name: self._steps(rate) for name, rate in self._decodes().items()}
-        for _ in range(self.plan.rounds):
-            for name, rate in self._decodes().items():
-                self._say(name)
-                self.bandwidth.append(read_bandwidth(buffer))
-                self._note(name, rate(steps[name]), self._decode_roofline(name))
+        self._decode_rounds(reading_buffer(self.plan.buffer_bytes))
 
     def _prefill(self, length: int) -> None:
+        """A new prompt, between two probes of the peak."""
         self._say(f"prefill_{length}")
         ids = self.prompt(length)
-        peak = self._probe_peak()
+        before = self.peak[-1]
         started = time.perf_counter()
         took = asyncio.run(_follow(self.backend, ids, 1))[0] - started
+        peak = (before + self._probe_peak()) / 2
         self._deep = ids[: self.depth]
         self._note(f"prefill_{length}", length / took, length * peak / prefill_ops(self.config, length))
 
@@ -168,38 +164,46 @@ class _Run:
         self.peak_kind = probed.instruction
         return probed.ops_s
 
-    def _decodes(self) -> dict[str, Callable[[int], float]]:
-        return {
-            "decode": lambda steps: self._decode_rate(self.prompt(_SHORT), steps),
-            "streams_4": lambda steps: self._streams_rate(4, steps),
-            "streams_8": lambda steps: self._streams_rate(8, steps),
-            "depth": lambda steps: self._decode_rate(self._deep, steps),
-        }
+    def _decode_rounds(self, buffer: NDArray[np.uint8]) -> None:
+        """All kinds of decoding in turn, each sample between two probes of the bandwidth."""
+        steps = {name: self._steps(name) for name in ("decode", "streams_4", "streams_8", "depth")}
+        self.bandwidth.append(read_bandwidth(buffer))
+        for _ in range(self.plan.rounds):
+            for name in steps:
+                self._say(name)
+                rate = self._decode(name, steps[name])
+                self.bandwidth.append(read_bandwidth(buffer))
+                bandwidth = sum(self.bandwidth[-2:]) / 2
+                self._note(name, rate, self._decode_roofline(name, bandwidth))
 
-    def _decode_roofline(self, name: str) -> float:
-        streams = int(name.removeprefix("streams_")) if name.startswith("streams_") else 1
+    def _decode(self, name: str, steps: int) -> float:
+        if name == "depth":
+            return self._decode_rate(self._deep, steps)
+        streams = _streams(name)
+        return (
+            self._decode_rate(self.prompt(_SHORT), steps)
+            if streams == 1
+            else self._streams_rate(streams, steps)
+        )
+
+    def _decode_roofline(self, name: str, bandwidth: float) -> float:
         depth = self.depth if name == "depth" else _SHORT
-        cost = decode_cost(self.config, self.numerics, streams, depth)
-        return streams / cost.seconds(self.bandwidth[-1], max(self.peak))
+        cost = decode_cost(self.config, self.numerics, _streams(name), depth)
+        return _streams(name) / cost.seconds(bandwidth, max(self.peak))
 
-    def _steps(self, rate: Callable[[int], float]) -> int:
+    def _steps(self, name: str) -> int:
         """Steps that take about `sample_s`, found by a short try."""
-        started = time.perf_counter()
-        rate(_LEAST_STEPS)
-        each = (time.perf_counter() - started) / _LEAST_STEPS
-        return int(np.clip(self.plan.sample_s / each, _LEAST_STEPS, _MOST_STEPS))
+        steps_s = self._decode(name, 2) / _streams(name)
+        return int(np.clip(self.plan.sample_s * steps_s, _LEAST_STEPS, _MOST_STEPS))
 
     def _decode_rate(self, prompt: list[int], steps: int) -> float:
         times = asyncio.run(_follow(self.backend, prompt, steps + 1))
         return steps / (times[-1] - times[0])
 
     def _streams_rate(self, streams: int, steps: int) -> float:
-        """Tokens per second of all together, from when the last has begun until the first has ended."""
+        """Tokens per second of all together."""
         prompts = [self.prompt(_SHORT) for _ in range(streams)]
-        arrivals = asyncio.run(_follow_all(self.backend, prompts, steps + 1))
-        begin, end = max(times[0] for times in arrivals), min(times[-1] for times in arrivals)
-        inside = sum(begin < at <= end for times in arrivals for at in times)
-        return inside / (end - begin)
+        return joint_rate(asyncio.run(_follow_all(self.backend, prompts, steps + 1)))
 
     def _note(self, name: str, rate: float, roofline: float) -> None:
         self.samples.setdefault(name, []).append(rate)
@@ -209,6 +213,21 @@ class _Run:
         total = 2 * self.plan.prefill_rounds + 1 + 4 * self.plan.rounds
         self.progress(f"measuring {what}", self._done, total)
         self._done += 1
+
+
+def joint_rate(arrivals: Sequence[Sequence[float]]) -> float:
+    """Tokens per second of all streams, from when the last has begun until the first has ended.
+
+    Where there is no such time (a stream was over before another began), from the first token to the last.
+    """
+    begin, end = max(times[0] for times in arrivals), min(times[-1] for times in arrivals)
+    if end <= begin:
+        begin, end = min(times[0] for times in arrivals), max(times[-1] for times in arrivals)
+    return sum(begin < at <= end for times in arrivals for at in times) / (end - begin)
+
+
+def _streams(name: str) -> int:
+    return int(name.removeprefix("streams_")) if name.startswith("streams_") else 1
 
 
 async def _follow(backend: Backend, prompt: list[int], count: int) -> list[float]:
