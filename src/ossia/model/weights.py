@@ -6,6 +6,7 @@ numerics; their bytes in the file are never mapped into the process. Embedding r
 asks for them. All of it is cut into jobs that run on threads in the order of the disk.
 """
 
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -17,8 +18,8 @@ from numpy.typing import NDArray
 
 from ossia.errors import CheckpointError
 from ossia.kernels import cpu
-from ossia.kernels.tensors import Matrix, pack_rows
-from ossia.model.checkpoint import Checkpoint, as_float32
+from ossia.kernels.tensors import BLOCK, Matrix, pack_rows
+from ossia.model.checkpoint import AnyCheckpoint, Checkpoint, GgufCheckpoint, as_float32
 from ossia.model.config import ModelConfig
 from ossia.settings import Numerics
 
@@ -28,7 +29,7 @@ Progress = Callable[[int, int], None]
 
 _JOB_BYTES = 16 << 20
 _PIECE_BYTES = 1 << 20  # read and packed at a time: stays in a core's cache between the two
-_JOBS_AHEAD = 8  # that the disk is told of before they are due
+_JOBS_AHEAD = 16  # that the disk is told of before they are due
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Weights:
 
 
 def load_weights(
-    checkpoint: Checkpoint,
+    checkpoint: AnyCheckpoint,
     config: ModelConfig,
     numerics: Numerics,
     progress: Progress | None = None,
@@ -76,13 +77,14 @@ def load_weights(
     jobs = _Jobs(checkpoint, numerics, populate)
     layers = tuple(_layer(jobs, config, f"model.layers.{n}.") for n in range(config.num_hidden_layers))
     norm, head = jobs.vector("model.norm.weight"), jobs.dense("lm_head.weight")
+    embedding = jobs.embedding("model.embed_tokens.weight")
     jobs.run(cpu.current().threads, progress)
-    return Weights(_embedding(checkpoint.array("model.embed_tokens.weight")), layers, norm, head)
+    return Weights(embedding, layers, norm, head)
 
 
 def _layer(jobs: "_Jobs", c: ModelConfig, at: str) -> LayerWeights:
     attn, experts = at + "self_attn.", at + "mlp.experts."
-    stacked = jobs.mapped_experts if c.quantization == "mxfp4" else jobs.dense_experts
+    stacked = jobs.mxfp4_experts if c.quantization == "mxfp4" else jobs.dense_experts
     return LayerWeights(
         attention_norm=jobs.vector(at + "input_layernorm.weight"),
         qkv=jobs.dense(*(f"{attn}{x}_proj.weight" for x in "qkv")),
@@ -114,7 +116,7 @@ class _Job:
 class _Jobs:
     """Hands out arrays at once and notes the work that fills them, which `run` does."""
 
-    checkpoint: Checkpoint
+    checkpoint: AnyCheckpoint
     numerics: Numerics
     populate: bool
     noted: list[_Job] = field(default_factory=list[_Job])
@@ -126,19 +128,19 @@ class _Jobs:
         first = 0
         for name, shape in zip(names, shapes, strict=True):
             rows = out[first : first + shape[0]]
-            size = rows.size * self.checkpoint.dtype(name).itemsize
+            size = shape[0] * _row_bytes(self.checkpoint, name)
             self.noted.append(_Job(name, 0, size, partial(_read_vector, self.checkpoint, name, rows)))
             first += shape[0]
         return out
 
-    def dense(self, *names: str) -> Matrix:
-        """Matrices (N, K), rows under one another, as one packed weight."""
+    def dense(self, *names: str, numerics: Numerics | None = None) -> Matrix:
+        """Matrices (N, K), rows under one another, as one weight packed for `numerics` or the jobs' own."""
         rows = [self.checkpoint.shape(name)[0] for name in names]
         width = self.checkpoint.shape(names[0])[1]
-        out = Matrix.empty(1, sum(rows), width, self.numerics)
+        out = Matrix.empty(1, sum(rows), width, numerics or self.numerics)
         first = 0
         for name, count in zip(names, rows, strict=True):
-            row = width * self.checkpoint.dtype(name).itemsize
+            row = _row_bytes(self.checkpoint, name)
             step = max(1, _JOB_BYTES // row)
             for begin in range(0, count, step):
                 part = _Rows(name, begin, min(begin + step, count), out, first + begin)
@@ -153,8 +155,19 @@ class _Jobs:
             first += count
         return out
 
-    def mapped_experts(self, name: str) -> Matrix:
-        """MXFP4 experts where they lie."""
+    def embedding(self, name: str) -> NDArray[Any]:
+        """A matrix (V, H) whose rows are looked up: as mapped, if it holds bf16 or float32.
+
+        GGUF's Q8_0 and F16 become bf16, rounded to nearest even, under f32 numerics float32.
+        """
+        if isinstance(self.checkpoint, GgufCheckpoint) and self.checkpoint.kind(name) in ("Q8_0", "F16"):
+            return self.dense(name, numerics="f32" if self.numerics == "f32" else "bf16").data[0]
+        return _embedding(self.checkpoint.array(name))
+
+    def mxfp4_experts(self, name: str) -> Matrix:
+        """MXFP4 experts where they lie; GGUF's, whose blocks are in another order, rearranged in memory."""
+        if isinstance(self.checkpoint, GgufCheckpoint):
+            return self._repacked_experts(self.checkpoint, name)
         data, scales = (self.checkpoint.array(name + part) for part in ("_blocks", "_scales"))
         if self.populate:
             for part, array in (("_blocks", data), ("_scales", scales)):
@@ -164,11 +177,27 @@ class _Jobs:
                     self.noted.append(_Job(name + part, at, size, work))
         return Matrix("mxfp4", data, scales)
 
+    def _repacked_experts(self, checkpoint: GgufCheckpoint, name: str) -> Matrix:
+        experts, rows, width = checkpoint.shape(name)
+        blocks = width // BLOCK
+        data = np.empty((experts, rows, blocks, 16), np.uint8)
+        scales = np.empty((experts, rows, blocks), np.uint8)
+        sources = checkpoint.stored(name)
+        for i, stored in enumerate(sources):  # gate's rows and up's alternate
+            size = checkpoint.row_bytes(stored)
+            for e in range(experts):
+                into = data[e, i :: len(sources)], scales[e, i :: len(sources)]
+                work = partial(checkpoint.read_mxfp4, stored, e, *into)
+                self.noted.append(_Job(stored, e * size, size, work))
+        return Matrix("mxfp4", data, scales)
+
     def dense_experts(self, name: str) -> Matrix:
-        """Unquantised experts (E, in, out), turned to (E, out, in) and packed."""
-        experts, width, rows = self.checkpoint.shape(name)
+        """Unquantised experts, packed as (E, out, in): GGUF keeps them so, safetensors as (E, in, out)."""
+        experts, rows, width = self.checkpoint.shape(name)
+        if isinstance(self.checkpoint, Checkpoint):
+            rows, width = width, rows
         out = Matrix.empty(experts, rows, width, self.numerics)
-        size = width * rows * self.checkpoint.dtype(name).itemsize
+        size = _row_bytes(self.checkpoint, name)
         for e in range(experts):
             self.noted.append(
                 _Job(name, e * size, size, partial(_pack_expert, self.checkpoint, name, out, e))
@@ -216,8 +245,23 @@ class _Rows:
     at: int
 
 
-def _pack_part(checkpoint: Checkpoint, part: _Rows) -> None:
+def _row_bytes(checkpoint: AnyCheckpoint, name: str) -> int:
+    """Bytes on the disk of one row of the first axis."""
+    if isinstance(checkpoint, GgufCheckpoint):
+        return checkpoint.row_bytes(name)
+    return math.prod(checkpoint.shape(name)[1:]) * checkpoint.dtype(name).itemsize
+
+
+def _pack_part(checkpoint: AnyCheckpoint, part: _Rows) -> None:
     stored = checkpoint.dtype(part.name)
+    if isinstance(checkpoint, GgufCheckpoint) and (part.into.kind, checkpoint.kind(part.name)) == (
+        "q8",
+        "Q8_0",
+    ):
+        assert part.into.scales is not None, "q8 weights have scales"
+        rows = slice(part.at, part.at + part.end - part.begin)
+        checkpoint.read_q8(part.name, part.into.data[0, rows], part.into.scales[0, rows], part.begin)
+        return
     width = part.into.shape[2]
     if stored == part.into.data.dtype:
         rows = part.into.data[0, part.at : part.at + part.end - part.begin]
@@ -231,21 +275,22 @@ def _pack_part(checkpoint: Checkpoint, part: _Rows) -> None:
         _require_finite(checkpoint, part.name, finite)
 
 
-def _pack_expert(checkpoint: Checkpoint, name: str, into: Matrix, expert: int) -> None:
+def _pack_expert(checkpoint: AnyCheckpoint, name: str, into: Matrix, expert: int) -> None:
     stored = np.empty((1, *checkpoint.shape(name)[1:]), checkpoint.dtype(name))
     checkpoint.read_into(name, stored, expert)
-    turned = np.ascontiguousarray(_dense(stored[0]).T)
+    rows = _dense(stored[0])
+    turned = np.ascontiguousarray(rows.T) if isinstance(checkpoint, Checkpoint) else rows
     _require_finite(checkpoint, name, pack_rows(turned, into, expert))
 
 
-def _read_vector(checkpoint: Checkpoint, name: str, into: Floats) -> None:
+def _read_vector(checkpoint: AnyCheckpoint, name: str, into: Floats) -> None:
     stored = np.empty(into.shape, checkpoint.dtype(name))
     checkpoint.read_into(name, stored)
     into[...] = as_float32(stored)
     _require_finite(checkpoint, name, bool(np.isfinite(into).all()))
 
 
-def _require_finite(checkpoint: Checkpoint, name: str, finite: bool) -> None:
+def _require_finite(checkpoint: AnyCheckpoint, name: str, finite: bool) -> None:
     if not finite:
         file = checkpoint.position(name)[0]
         raise CheckpointError(

@@ -1,0 +1,19 @@
+"""A model's files, of whichever format lies there: a folder of safetensors, or a GGUF file."""
+
+from pathlib import Path
+
+from ossia.model.checkpoint.checkpoint import Checkpoint
+from ossia.model.checkpoint.checkpoint import open_checkpoint as open_folder
+from ossia.model.checkpoint.gguf_checkpoint import GgufCheckpoint, open_gguf_checkpoint
+from ossia.model.config import ModelConfig
+
+AnyCheckpoint = Checkpoint | GgufCheckpoint
+
+
+def open_checkpoint(path: Path, config: ModelConfig | None = None) -> AnyCheckpoint:
+    """Check every tensor of the folder or GGUF file at `path`; `config` is read from there if not given.
+
+    Raises CheckpointError (files or tensors missing, unused, truncated, of a wrong shape or type) and
+    ConfigError.
+    """
+    return open_gguf_checkpoint(path, config) if path.is_file() else open_folder(path, config)
