@@ -15,11 +15,12 @@ from ossia.harmony.grammar import GrammarCompiler
 from ossia.hub.cache import human
 from ossia.hub.card import O200K_VOCAB, card_of
 from ossia.hub.default import choose_default
+from ossia.hub.gguf.tokenizer import gguf_tokenizer
 from ossia.hub.progress import Progress, silent
 from ossia.hub.sources import FoundModel, locate, require_loadable
 from ossia.kernels.cpu import configure
-from ossia.model.checkpoint import open_checkpoint
-from ossia.model.config import ModelConfig, load_config
+from ossia.model.checkpoint import GgufCheckpoint, open_checkpoint
+from ossia.model.config import ModelConfig
 from ossia.model.plan import MemoryPlan, memory_plan
 from ossia.model.weights import load_weights
 from ossia.settings import Numerics, Settings, load_settings
@@ -55,11 +56,15 @@ def load(
     options = EngineOptions(max_sequences=max_sequences, max_context=max_context)
     found = locate(choose_default(name, settings), settings)
     require_loadable(found)
-    config = load_config(found.path)
-    fits = require_memory(found.name, memory_plan(config, chosen, _context(config, max_context)), config)
+    checkpoint = open_checkpoint(found.path)
+    config = checkpoint.config
+    plan = memory_plan(config, chosen, _context(config, max_context))
+    fits = require_memory(found.name, plan, config, mapped=found.mapped)
     configure(isa or settings.isa, settings.threads if threads is None else threads)
-    checkpoint = open_checkpoint(found.path, config)
-    tokenizer = _tokenizer(found, config)
+    if isinstance(checkpoint, GgufCheckpoint):
+        tokenizer = gguf_tokenizer(checkpoint.gguf, found.name)
+    else:
+        tokenizer = _tokenizer(found, config)
     grammar = GrammarCompiler(tokenizer)  # prepares itself while the weights are read
     weights = load_weights(
         checkpoint,
@@ -72,23 +77,24 @@ def load(
     return Model(backend, tokenizer, card_of(found, config, backend.context_length), grammar)
 
 
-def fit(plan: MemoryPlan, config: ModelConfig, available: int) -> Fit:
+def fit(plan: MemoryPlan, config: ModelConfig, available: int, *, mapped: bool = True) -> Fit:
     """Whether `plan` fits into `available` bytes.
 
     MXFP4 experts and the embedding stay mapped files whose pages the system may drop and read again. So a
     model whose own memory and half of those pages fit still runs, at the disk's pace now and then ("tight").
+    Not so, `mapped` false, for GGUF: its experts are rearranged into memory of our own.
     """
     if plan.total <= available:
         return "fits"
-    return "tight" if plan.total - _mapped(plan, config) // 2 <= available else "too large"
+    return "tight" if plan.total - _mapped(plan, config, mapped) // 2 <= available else "too large"
 
 
-def require_memory(name: str, plan: MemoryPlan, config: ModelConfig) -> Fit:
+def require_memory(name: str, plan: MemoryPlan, config: ModelConfig, *, mapped: bool = True) -> Fit:
     """How a model fits available memory; raises MemoryLimitError, before loading anything, if it does not."""
     available = psutil.virtual_memory().available
-    if (fits := fit(plan, config, available)) != "too large":
+    if (fits := fit(plan, config, available, mapped=mapped)) != "too large":
         return fits
-    least = plan.total - _mapped(plan, config) // 2
+    least = plan.total - _mapped(plan, config, mapped) // 2
     raise MemoryLimitError(
         f"{name} needs at least {human(least)} of memory ({human(plan.total)} to run well), "
         f"{human(available)} are available",
@@ -98,7 +104,9 @@ def require_memory(name: str, plan: MemoryPlan, config: ModelConfig) -> Fit:
     )
 
 
-def _mapped(plan: MemoryPlan, config: ModelConfig) -> int:
+def _mapped(plan: MemoryPlan, config: ModelConfig, mapped: bool) -> int:
+    if not mapped:
+        return 0
     return plan.embedding + (plan.experts if config.quantization == "mxfp4" else 0)
 
 

@@ -1,4 +1,4 @@
-"""Models from GGUF files: weights and logits as of the same model's safetensors, and refusals that say why."""
+"""Models from GGUF files: weights and logits as of the same model in safetensors; refusals that say why."""
 
 import gguf
 import numpy as np

@@ -5,7 +5,9 @@ from pathlib import Path
 from ossia.model.checkpoint.checkpoint import Checkpoint
 from ossia.model.checkpoint.checkpoint import open_checkpoint as open_folder
 from ossia.model.checkpoint.gguf_checkpoint import GgufCheckpoint, open_gguf_checkpoint
-from ossia.model.config import ModelConfig
+from ossia.model.config import ModelConfig, load_config
+from ossia.model.gguf.config import gguf_config
+from ossia.model.gguf.container import open_gguf
 
 AnyCheckpoint = Checkpoint | GgufCheckpoint
 
@@ -17,3 +19,8 @@ def open_checkpoint(path: Path, config: ModelConfig | None = None) -> AnyCheckpo
     ConfigError.
     """
     return open_gguf_checkpoint(path, config) if path.is_file() else open_folder(path, config)
+
+
+def read_config(path: Path) -> ModelConfig:
+    """The config of the folder or GGUF file at `path`; raises ConfigError, CheckpointError (broken GGUF)."""
+    return gguf_config(open_gguf(path)) if path.is_file() else load_config(path)

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossia.errors import CheckpointError
-from ossia.model.checkpoint.gguf import KINDS, Gguf, GgufTensor, open_gguf
-from ossia.model.checkpoint.gguf_blocks import q8_0_to_float, repack_mxfp4, unpack_q8_0
-from ossia.model.checkpoint.gguf_config import gguf_config
-from ossia.model.checkpoint.gguf_layouts import GgufPlace, gguf_table
 from ossia.model.config import ModelConfig
+from ossia.model.gguf.blocks import q8_0_to_float, repack_mxfp4, unpack_q8_0
+from ossia.model.gguf.config import gguf_config
+from ossia.model.gguf.container import KINDS, Gguf, GgufTensor, open_gguf
+from ossia.model.gguf.layouts import GgufPlace, gguf_table
 
 _BYTES = {kind.name: kind for kind in KINDS.values()}
 _DTYPES: dict[str, np.dtype[Any]] = {
@@ -88,7 +88,7 @@ class GgufCheckpoint:
         place = self._places[name]
         if len(place.stored) == 1 and self.kind(name) != "Q8_0":
             raw = self.gguf.places[place.stored[0]].raw(place.stored[0])
-            whole = raw.view(self.dtype(name)).reshape(place.stored_shape)
+            whole = np.frombuffer(raw, self.dtype(name)).reshape(place.stored_shape)
             return whole[place.first : place.first + place.shape[0]]
         out = np.empty(place.shape, self.dtype(name))
         self.read_into(name, out)
@@ -123,7 +123,7 @@ class GgufCheckpoint:
         for first in range(0, len(scales), len(piece)):
             part = slice(first, first + len(piece))
             raw = piece[: len(scales[part])]
-            self.gguf.places[name].read_into(name, (expert * len(scales) + first) * row, raw)
+            self.gguf.places[name].read_into(name, (expert * len(scales) + first) * row, raw.data)
             repack_mxfp4(raw, blocks[part], scales[part], published=tensor.kind == "MXFP4-HF")
 
     def read_q8(
@@ -139,7 +139,7 @@ class GgufCheckpoint:
         piece = np.empty((max(1, _PIECE_BYTES // row), row), np.uint8)
         for at in range(0, len(codes), len(piece)):
             raw = piece[: len(codes) - at]
-            self.gguf.places[stored].read_into(stored, (before + first + at) * row, raw)
+            self.gguf.places[stored].read_into(stored, (before + first + at) * row, raw.data)
             if not unpack_q8_0(raw, codes[at : at + len(raw)], scales[at : at + len(raw)]):
                 raise _mismatch(self.path, f"{stored} holds inf, NaN or a code of -128: it is damaged", name)
 
@@ -147,10 +147,10 @@ class GgufCheckpoint:
         """Rows of one stored tensor, as values."""
         file, row = self.gguf.places[stored], _row_bytes(self.gguf.tensor(stored))
         if self.gguf.tensor(stored).kind != "Q8_0":
-            file.read_into(stored, first * row, out.reshape(-1).view(np.uint8))
+            file.read_into(stored, first * row, out.data)
             return
         raw = np.empty((len(out), row), np.uint8)
-        file.read_into(stored, first * row, raw.reshape(-1))
+        file.read_into(stored, first * row, raw.data)
         out[...] = q8_0_to_float(raw).reshape(out.shape)
 
     def _first(self, name: str) -> tuple[str, int]:

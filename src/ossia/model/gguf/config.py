@@ -4,17 +4,13 @@ Not in the metadata, and so as published: the SwiGLU's limit and alpha, and that
 (llama.cpp truncates it, which changes angles by little).
 """
 
-import math
+import struct
 from typing import Any
 
-import numpy as np
-
 from ossia.errors import ConfigError
-from ossia.model.checkpoint.gguf import Gguf, GgufArray
-from ossia.model.checkpoint.gguf_layouts import MXFP4
 from ossia.model.config import ModelConfig, config_from_dict
-
-ARCHITECTURES = ("gpt-oss", "gptoss")  # llama.cpp's name, and the one Ollama's first files carried
+from ossia.model.gguf.container import ARCHITECTURES, Gguf, GgufArray
+from ossia.model.gguf.layouts import MXFP4
 
 _KEYS = {
     "num_hidden_layers": "block_count",
@@ -41,6 +37,7 @@ _ROPE_KEYS = {
 _ROPE_NEUTRAL = {"finetuned": (True, False), "attn_factor": (1.0,), "yarn_attn_factor": (1.0,),
                  "yarn_ext_factor": (1.0, -1.0), "yarn_log_multiplier": (0.0, 0.1)}  # fmt: skip
 _O200K_VOCAB = 201_088
+_FLOAT = struct.Struct("<f")
 
 
 def gguf_config(gguf: Gguf) -> ModelConfig:
@@ -81,7 +78,10 @@ def _as_dict(gguf: Gguf) -> dict[str, Any]:
 
 def _shortest(value: object) -> object:
     """A float32 as the decimal it was written from, 1e-05 and not 9.999999747378752e-06."""
-    return float(str(np.float32(value))) if isinstance(value, float) and math.isfinite(value) else value
+    if not isinstance(value, float):
+        return value
+    decimals = (float(f"{value:.{digits}g}") for digits in range(6, 10))
+    return next((x for x in decimals if _FLOAT.pack(x) == _FLOAT.pack(value)), value)
 
 
 def _rope(own: dict[str, Any]) -> dict[str, Any] | None:

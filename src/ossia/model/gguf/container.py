@@ -1,8 +1,9 @@
 """A GGUF file, or the parts one was split into: metadata, where each tensor lies, and its bytes.
 
-Versions 2 and 3, little endian. Knows the container only: what a tensor's bytes mean is gguf_blocks', which
-tensors a model has gguf_layouts'. Arrays are walked over when the header is read and made into values when
-asked for: a vocabulary is 200,000 strings. (The `gguf` package takes seconds for them.)
+Versions 2 and 3, little endian. Knows the container only: what a tensor's bytes mean is `blocks`', which
+tensors a model has `layouts`'; and no numpy, so that listing models stays light. Arrays are walked over when
+the header is read and made into values when asked for: a vocabulary is 200,000 strings. (The `gguf` package
+takes seconds for them.)
 Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
@@ -14,12 +15,12 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ossia.errors import CheckpointError
 
+ARCHITECTURES = ("gpt-oss", "gptoss")  # llama.cpp's name, and the one Ollama's first files carried
+
 _HEAD = struct.Struct("<4sIQQ")  # magic, version, tensors, keys
+_PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 _VERSIONS = (2, 3)
 _U32, _U64, _ITEMS = struct.Struct("<I"), struct.Struct("<Q"), struct.Struct("<IQ")
 _SCALARS = {
@@ -31,7 +32,6 @@ _SCALARS = {
 _STRING, _ARRAY = 8, 9
 _MAX_HEADER = 1 << 29  # bytes; a real one has some 15 MB
 _MAX_DIMENSIONS = 4
-_PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 _WILLNEED = 3
 
 
@@ -105,25 +105,25 @@ class GgufFile:
             made.append(value)
         return made
 
-    def raw(self, name: str) -> NDArray[np.uint8]:
-        """A tensor's bytes (size_bytes,), a read-only view of the mapped file."""
+    def raw(self, name: str) -> memoryview:
+        """A tensor's bytes, a read-only view of the mapped file that keeps it open."""
         tensor = self.tensors[name]
-        return np.frombuffer(self._map, np.uint8, tensor.size_bytes, tensor.begin)
+        return memoryview(self._map)[tensor.begin : tensor.begin + tensor.size_bytes]
 
-    def read_into(self, name: str, at: int, out: NDArray[np.uint8]) -> None:
-        """Fill `out` from byte `at` of a tensor, by reading: for bytes that are needed once.
+    def read_into(self, name: str, at: int, out: memoryview) -> None:
+        """Fill contiguous `out` from byte `at` of a tensor, by reading: for bytes that are needed once.
 
         Raises CheckpointError when the file has become shorter or cannot be read.
         """
         try:
             with self.path.open("rb", buffering=0) as file:
                 file.seek(self.tensors[name].begin + at)
-                view, done = out.data.cast("B"), 0
+                view, done = out.cast("B"), 0
                 while done < len(view) and (count := file.readinto(view[done:])):
                     done += count
         except OSError as error:
             raise _unreadable(self.path, error.strerror or str(error)) from error
-        if done < out.nbytes:
+        if done < len(view):
             raise _unreadable(self.path, f"it ends inside {name}")
 
     def will_need(self, name: str, offset: int, size: int) -> None:
@@ -184,34 +184,35 @@ def open_gguf(path: Path) -> Gguf:
     return Gguf(files)
 
 
+def gguf_architecture(path: Path) -> str:
+    """`general.architecture` of a GGUF file, which its writers put first; "" when it is not there."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except OSError:
+        return ""
+    try:
+        magic, *_ = _HEAD.unpack_from(head)
+        key, at = _string(head, _HEAD.size)
+        value, _ = _value(head, at + 4, _U32.unpack_from(head, at)[0])
+    except (ValueError, OverflowError, struct.error):
+        return ""
+    said = magic == b"GGUF" and key == "general.architecture" and isinstance(value, str)
+    return value if said else ""
+
+
+def is_gpt_oss(path: Path) -> bool:
+    """Whether a GGUF file says that it is of the gpt-oss architecture."""
+    return gguf_architecture(path) in ARCHITECTURES
+
+
 def parts_of(path: Path) -> list[Path]:
-    """The files a model consists of when `path` is one of them; [path] when it is whole."""
+    """The files a model consists of when `path` is one of them, name-00001-of-0000N.gguf; [path] if whole."""
     found = _PART.search(path.name)
     if not found or not int(found[2]):
         return [path]
     stem, count = path.name[: found.start()], int(found[2])
     return [path.with_name(f"{stem}-{i:05}-of-{count:05}.gguf") for i in range(1, count + 1)]
-
-
-def gguf_architecture(path: Path) -> str:
-    """`general.architecture`, which writers put among the first keys; "" when `path` is no GGUF file.
-
-    Reads the first pages only, and never raises: for telling files apart.
-    """
-    try:
-        with path.open("rb") as file:
-            head = file.read(1 << 16)
-        magic, version, _, num_keys = _HEAD.unpack_from(head)
-        at = _HEAD.size
-        for _ in range(num_keys if magic == b"GGUF" and version in _VERSIONS else 0):
-            key, at = _string(head, at)
-            (kind,) = _U32.unpack_from(head, at)
-            value, at = _value(head, at + 4, kind)
-            if key == "general.architecture":
-                return value if isinstance(value, str) else ""
-    except (OSError, ValueError, OverflowError, struct.error):
-        pass
-    return ""
 
 
 def _read_header(data: mmap.mmap) -> tuple[dict[str, Any], dict[str, GgufTensor]]:
