@@ -4,7 +4,6 @@
 #include <nanobind/stl/string.h>
 #include <pthread.h>
 
-#include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
@@ -17,6 +16,7 @@
 #include "pack.h"
 #include "probe.h"
 #include "threads.h"
+#include "transfer.h"
 
 namespace nb = nanobind;
 
@@ -380,20 +380,50 @@ bool pack_weights(nb::handle from, nb::handle data, nb::handle scales) {
   return pack_q8(args, isa);
 }
 
-void populate_pages(nb::handle mapped) {
-  std::vector<nb::object> kept;
-  Recorder r("populate", kept);
-  const Array a = r.array(mapped, "mapped", "B", {kAny});
-  int error;
-  {
-    const nb::gil_scoped_release release;
-    error = populate(a.data, static_cast<size_t>(a.shape[0]));
+// Notes what shall be filled from files, as bytes of open descriptors, and keeps the arrays alive.
+class Loading {
+ public:
+  void populate(nb::handle mapped, int fd, int64_t offset) {
+    const Array a = Recorder("populate", kept_).array(mapped, "mapped", "B", {kAny});
+    work_.add({Transfers::Kind::populate, fd, offset, a.shape[0], a.data, nullptr, false});
   }
-  if (!error) return;
-  errno = error;
-  PyErr_SetFromErrno(PyExc_OSError);
-  throw nb::python_error();
-}
+
+  void read(nb::handle out, int fd, int64_t offset) {
+    const Array a = Recorder("read", kept_).array(out, "out", "B", {kAny}, true);
+    work_.add({Transfers::Kind::read, fd, offset, a.shape[0], a.data, nullptr, false});
+  }
+
+  void widen(nb::handle out, int fd, int64_t offset) {
+    const Array a = Recorder("widen", kept_).array(out, "out", "f", {kAny}, true);
+    work_.add({Transfers::Kind::widen, fd, offset, 2 * a.shape[0], a.data, nullptr, true});
+  }
+
+  void pack(nb::handle data, nb::handle scales, int fd, int64_t offset, bool from_is_bf16) {
+    Recorder r("pack", kept_);
+    const Array d = r.array(data, "data", "b", {kAny, kAny}, true);
+    require(d.shape[1] % 32 == 0, "pack", "the width must be a multiple of 32");
+    float* s = r.data<float>(scales, "scales", "f", {d.shape[0], d.shape[1] / 32}, true);
+    const int64_t bytes = d.shape[0] * d.shape[1] * (from_is_bf16 ? 2 : 4);
+    work_.add({Transfers::Kind::pack, fd, offset, bytes, d.data, s, from_is_bf16});
+  }
+
+  nb::object run(int threads) {
+    const Isa isa = process().isa;
+    Transfers::Outcome outcome;
+    {
+      const nb::gil_scoped_release release;
+      outcome = work_.run(threads, isa);
+    }
+    return outcome.error ? nb::object(nb::make_tuple(outcome.transfer, outcome.error)) : nb::none();
+  }
+
+  int64_t done() const { return work_.done(); }
+  void stop() { work_.stop(); }
+
+ private:
+  Transfers work_;
+  std::vector<nb::object> kept_;
+};
 
 // ---- what the machine gives at most ----
 
@@ -443,7 +473,16 @@ NB_MODULE(_native, m) {
   m.def("configured", &ossia::configured);
   m.def("shutdown", &ossia::shutdown);
   m.def("pack_q8", &ossia::pack_weights);
-  m.def("populate", &ossia::populate_pages);
+  using ossia::Loading;
+  nb::class_<Loading>(m, "Loading")
+      .def(nb::init<>())
+      .def("populate", &Loading::populate)
+      .def("read", &Loading::read)
+      .def("widen", &Loading::widen)
+      .def("pack", &Loading::pack)
+      .def("run", &Loading::run)
+      .def("done", &Loading::done)
+      .def("stop", &Loading::stop);
   m.def("probe_read", &ossia::probe_read);
   m.def("probe_peak", &ossia::probe_peak);
   nb::module_::import_("atexit").attr("register")(m.attr("shutdown"));

@@ -1,8 +1,6 @@
-// Weights on their way from a file into memory: quantised, or their mapped pages brought in. Both run on the calling
-// thread alone, without the GIL, so that a loader's threads can each read one piece while another packs the next.
+// Dense weights quantised, once, when a model is loaded. Runs on the calling thread alone: a loader has its own.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
 #include "ops.h"
@@ -29,9 +27,5 @@ bool pack_q8(const PackArgs& args, Isa isa);
 OSSIA_DECLARE_PACK(scalar)
 OSSIA_DECLARE_PACK(avx2)
 OSSIA_DECLARE_PACK(avx512)
-
-// Brings the mapped pages that hold [data, data + size) into memory for reading. Returns 0 or an errno: EFAULT or EIO
-// where the file is shorter than its map or cannot be read.
-int populate(const void* data, size_t size);
 
 }  // namespace ossia

@@ -77,10 +77,10 @@ class Checkpoint:
         assert first + len(out) <= self.shape(name)[0], f"{name} has {self.shape(name)[0]} rows"
         file.read_into(stored, offset + first * row, out)
 
-    def populate(self, name: str, offset: int, size: int) -> None:
-        """Bring `size` bytes of a mapped tensor into memory; raises CheckpointError where the disk fails."""
-        file, stored, begin = self._find(name)
-        file.populate(stored, begin + offset, size)
+    def source(self, name: str) -> tuple[int, int]:
+        """An open descriptor and the byte at which a tensor begins; valid while this object lives."""
+        file, stored, offset = self._find(name)
+        return file.fd, file.infos[stored].begin + offset
 
     def will_need(self, name: str, offset: int, size: int) -> None:
         """Let the system start reading `size` bytes of a tensor from the disk."""

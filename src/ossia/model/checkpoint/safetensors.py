@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossia.errors import CheckpointError
-from ossia.kernels.mapped import populate
 
 # The file's type names, how we view the bytes (BF16 as its 16 raw bits), and bytes per value.
 DTYPES: dict[str, np.dtype[Any]] = {
@@ -42,17 +41,20 @@ class TensorInfo:
 
 
 class TensorFile:
-    """One mapped file: `infos` by name, read-only views that keep the mapping alive, and plain reading."""
+    """One mapped file: `infos` by name, read-only views that keep the mapping alive, and plain reading.
+
+    `fd` is open for as long as this object lives.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._fd = os.open(path, os.O_RDONLY)
-            weakref.finalize(self, os.close, self._fd)
-            size = os.fstat(self._fd).st_size
+            self.fd = os.open(path, os.O_RDONLY)
+            weakref.finalize(self, os.close, self.fd)
+            size = os.fstat(self.fd).st_size
             if size < 8:
                 raise _broken(path, f"it has {size} bytes", size, "at least 8 bytes")
-            self._map = mmap.mmap(self._fd, 0, access=mmap.ACCESS_READ)
+            self._map = mmap.mmap(self.fd, 0, access=mmap.ACCESS_READ)
         except OSError as e:
             raise CheckpointError(
                 f"{path.name} cannot be read from {path.parent}: {e.strerror}", value=path.name,
@@ -75,17 +77,10 @@ class TensorFile:
         at, rest = self.infos[name].begin + offset, out.data.cast("B")
         try:
             while rest:
-                count = os.preadv(self._fd, [rest], at)
+                count = os.preadv(self.fd, [rest], at)
                 if not count:
                     raise _broken(self.path, f"it ends inside {name}", at, self.infos[name].end)
                 at, rest = at + count, rest[count:]
-        except OSError as e:
-            raise self._unreadable(e) from e
-
-    def populate(self, name: str, offset: int, size: int) -> None:
-        """Bring `size` bytes of the tensor's map into memory; raises CheckpointError where the disk fails."""
-        try:
-            populate(np.frombuffer(self._map, np.uint8, size, self.infos[name].begin + offset))
         except OSError as e:
             raise self._unreadable(e) from e
 
@@ -93,7 +88,7 @@ class TensorFile:
         """Let the system start reading `size` bytes of the tensor from the disk."""
         if hasattr(os, "posix_fadvise"):  # not on macOS
             at = self.infos[name].begin + offset
-            os.posix_fadvise(self._fd, at, size, os.POSIX_FADV_WILLNEED)
+            os.posix_fadvise(self.fd, at, size, os.POSIX_FADV_WILLNEED)
 
     def _unreadable(self, error: OSError) -> CheckpointError:
         return CheckpointError(
