@@ -108,10 +108,10 @@ def add_metadata(writer, config, first_of_ollama=False):
         writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
 
 
-def add_vocabulary(writer, tokens, merges=(), control=(), eos=None):
+def add_vocabulary(writer, tokens, merges=(), control=(), eos=None, pre="gpt-4o"):
     """A byte-level vocabulary; `control` are the ids of control tokens."""
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-4o")
+    writer.add_tokenizer_pre(pre)
     writer.add_token_list(list(tokens))
     writer.add_token_types([3 if i in control else 1 for i in range(len(tokens))])
     writer.add_token_merges(list(merges))
