@@ -124,7 +124,8 @@ class _Run:
     peak_rss_bytes: int = 0
     depth: int = 0
     _done: int = 0
-    _rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(7))
+    # Unseeded: a prefix cache may outlive the process, and would know the prompts of the run before.
+    _rng: np.random.Generator = field(default_factory=np.random.default_rng)
     _deep: list[int] = field(default_factory=list[int])
 
     def prompt(self, tokens: int) -> list[int]:
