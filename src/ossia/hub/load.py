@@ -3,6 +3,8 @@
 Never opens a connection: what is not on this computer is an error that names the command to get it.
 """
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Literal, cast, get_args
 
 import psutil
@@ -10,6 +12,7 @@ import psutil
 from ossia.agent.model import Model
 from ossia.backends.native import NativeBackend
 from ossia.engine import EngineOptions, build_engine
+from ossia.engine.snapshots import SnapshotOptions, model_identity
 from ossia.errors import CheckpointError, ContextLengthError, MemoryLimitError, SettingsError
 from ossia.harmony.grammar import GrammarCompiler
 from ossia.hub.cache import human
@@ -21,6 +24,7 @@ from ossia.hub.sources import FoundModel, locate, require_loadable
 from ossia.kernels.cpu import configure
 from ossia.model.checkpoint import GgufCheckpoint, open_checkpoint
 from ossia.model.config import ModelConfig
+from ossia.model.gguf.container import parts_of
 from ossia.model.plan import MemoryPlan, memory_plan
 from ossia.model.weights import load_weights
 from ossia.settings import Numerics, Settings, load_settings
@@ -39,6 +43,7 @@ def load(
     isa: str | None = None,
     max_context: int | None = None,
     max_sequences: int = 8,
+    prefix_cache: Path | None = None,
     progress: Progress = silent,
     settings: Settings | None = None,
 ) -> Model:
@@ -46,20 +51,25 @@ def load(
 
     `numerics` ("q8", "bf16", "f32"), `threads` and `isa` default to the settings, `max_context` (tokens of
     prompt and answer) to the model's limit or what memory allows; up to `max_sequences` are answered at once.
-    Never uses a network.
+    `prefix_cache`: a folder for computed prompts, whose next start is then nearly free (None: as the setting
+    OSSIA_PREFIX_CACHE says, else nothing is written). Never uses a network.
 
     Raises ModelNotFoundError (not here: the remedy is `ossia pull`), CheckpointError, ConfigError,
     MemoryLimitError and ContextLengthError before anything large is read, SettingsError, IsaUnavailableError.
     """
     settings = settings or load_settings()
     chosen = _numerics(numerics or settings.numerics)
-    options = EngineOptions(max_sequences=max_sequences, max_context=max_context)
     found = locate(choose_default(name, settings), settings)
     require_loadable(found)
     checkpoint = open_checkpoint(found.path)
     config = checkpoint.config
     plan = memory_plan(config, chosen, _context(config, max_context))
     fits = require_memory(found.name, plan, config, mapped=found.mapped)
+    options = EngineOptions(
+        max_sequences=max_sequences,
+        max_context=max_context,
+        snapshots=_snapshots(found.path, prefix_cache, settings),
+    )
     configure(isa or settings.isa, settings.threads if threads is None else threads)
     if isinstance(checkpoint, GgufCheckpoint):
         tokenizer = gguf_tokenizer(checkpoint.gguf, found.name)
@@ -132,6 +142,16 @@ def _numerics(name: str) -> Numerics:
             remedy=f"Choose one of {', '.join(get_args(Numerics))}.",
         )
     return cast(Numerics, name)
+
+
+def _snapshots(model: Path, folder: Path | None, settings: Settings) -> SnapshotOptions | None:
+    """Where this model's computed prompts are kept, and within how many bytes; None for nowhere."""
+    size = settings.prefix_cache_bytes
+    if folder is None and size is None:
+        return None
+    files = list(model.glob("*.safetensors")) if model.is_dir() else parts_of(model)
+    options = SnapshotOptions(folder or settings.cache_dir / "prefixes", model_identity(files))
+    return options if size is None else replace(options, size_bytes=size)
 
 
 def _tokenizer(model: FoundModel, config: ModelConfig) -> Tokenizer:
