@@ -27,7 +27,7 @@ _HEAD_BYTES = 1 << 20
 
 def model_identity(files: Iterable[Path]) -> str:
     """Tell weights apart without reading them whole: hex digest of each file's name, size, time of change,
-    first MiB and 256 samples of 4 KiB.
+    first MiB and 256 samples of 4 KiB, the last bytes among them.
 
     Name, size and header are not enough, two fine-tunings of one model share them all. Links are followed.
     Raises OSError where a file cannot be read.
@@ -38,9 +38,9 @@ def model_identity(files: Iterable[Path]) -> str:
             state = os.fstat(file.fileno())
             digest.update(f"{path.name}\0{state.st_size}\0{state.st_mtime_ns}\0".encode())
             digest.update(file.read(_HEAD_BYTES))
-            step = max(1, (state.st_size - _SAMPLE_BYTES) // _SAMPLES)
-            for at in range(_HEAD_BYTES, state.st_size, step):
-                file.seek(at)
+            rest = max(0, state.st_size - _HEAD_BYTES - _SAMPLE_BYTES)
+            for i in range(_SAMPLES):
+                file.seek(_HEAD_BYTES + rest * i // (_SAMPLES - 1))
                 digest.update(file.read(_SAMPLE_BYTES))
     return digest.hexdigest()
 
