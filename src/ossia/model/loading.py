@@ -241,13 +241,7 @@ def _row_bytes(checkpoint: AnyCheckpoint, name: str) -> int:
 
 def _pack_part(checkpoint: AnyCheckpoint, part: _Rows) -> None:
     stored = checkpoint.dtype(part.name)
-    if isinstance(checkpoint, GgufCheckpoint) and (part.into.kind, checkpoint.kind(part.name)) == (
-        "q8",
-        "Q8_0",
-    ):
-        assert part.into.scales is not None, "q8 weights have scales"
-        rows = slice(part.at, part.at + part.end - part.begin)
-        checkpoint.read_q8(part.name, part.into.data[0, rows], part.into.scales[0, rows], part.begin)
+    if isinstance(checkpoint, GgufCheckpoint) and _keep_rows(checkpoint, part):
         return
     width = part.into.shape[2]
     if stored == part.into.data.dtype:
@@ -260,6 +254,19 @@ def _pack_part(checkpoint: AnyCheckpoint, part: _Rows) -> None:
         checkpoint.read_into(part.name, rows, first)
         finite = pack_rows(_dense(rows), part.into, 0, part.at + first - part.begin)
         _require_finite(checkpoint, part.name, finite)
+
+
+def _keep_rows(checkpoint: GgufCheckpoint, part: _Rows) -> bool:
+    """Rows of GGUF that need no packing: Q8_0's codes under q8, rounded values under bf16."""
+    into, rows = part.into, slice(part.at, part.at + part.end - part.begin)
+    kind = checkpoint.kind(part.name)
+    if into.scales is not None and kind == "Q8_0":
+        checkpoint.read_q8(part.name, into.data[0, rows], into.scales[0, rows], part.begin)
+    elif into.kind == "bf16" and kind != "BF16":
+        checkpoint.read_bf16(part.name, into.data[0, rows], part.begin)
+    else:
+        return False
+    return True
 
 
 def _pack_expert(checkpoint: AnyCheckpoint, name: str, into: Matrix, expert: int) -> None:

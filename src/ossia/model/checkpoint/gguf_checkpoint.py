@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ossia.errors import CheckpointError
 from ossia.model.config import ModelConfig
-from ossia.model.gguf.blocks import q8_0_to_float, repack_mxfp4, unpack_q8_0
+from ossia.model.gguf.blocks import q8_0_to_float, repack_mxfp4, round_to_bf16, unpack_q8_0
 from ossia.model.gguf.config import gguf_config
 from ossia.model.gguf.container import KINDS, Gguf, GgufTensor, open_gguf
 from ossia.model.gguf.layouts import GgufPlace, gguf_table
@@ -25,6 +25,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "Q8_0": np.dtype(np.float32),
 }  # fmt: skip
 _PIECE_BYTES = 1 << 20
+_ROUNDED = 1 << 16  # values at a time: they and what is in between stay in a core's cache
 _SHOWN = 5
 _LOADED = "MXFP4, Q8_0, BF16, F16 and F32"
 
@@ -142,6 +143,20 @@ class GgufCheckpoint:
             self.gguf.places[stored].read_into(stored, (before + first + at) * row, raw.data)
             if not unpack_q8_0(raw, codes[at : at + len(raw)], scales[at : at + len(raw)]):
                 raise _mismatch(self.path, f"{stored} holds inf, NaN or a code of -128: it is damaged", name)
+
+    def read_bf16(self, name: str, out: NDArray[np.uint16], first: int = 0) -> None:
+        """Rows `first` to `first + n` of a Q8_0, F16 or F32 matrix as bf16's bits (n, K), to nearest even.
+
+        Raises CheckpointError where the disk fails, or a value is inf or NaN.
+        """
+        stored, before = self._first(name)
+        step = max(1, _ROUNDED // out.shape[1])
+        for at in range(0, len(out), step):
+            rows = out[at : at + step]
+            values = np.empty(rows.shape, self.dtype(name))
+            self._read_values(stored, values, before + first + at)
+            if not round_to_bf16(values.astype(np.float32, copy=False), rows):
+                raise _mismatch(self.path, f"{stored} holds inf or NaN: it is damaged", name)
 
     def _read_values(self, stored: str, out: NDArray[Any], first: int) -> None:
         """Rows of one stored tensor, as values."""

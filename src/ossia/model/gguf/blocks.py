@@ -65,7 +65,24 @@ def q8_0_to_float(raw: Bytes) -> NDArray[np.float32]:
     """Q8_0 blocks (any number of bytes) → float32, 32 values a block: exact, a float16 times an int8."""
     stored = raw.reshape(-1).view(_Q8_0)
     codes = np.ascontiguousarray(stored["codes"]).view(np.int8).reshape(-1, BLOCK)
-    return (stored["scale"].astype(np.float32)[:, None] * codes.astype(np.float32)).reshape(-1)
+    values = codes.astype(np.float32)
+    values *= stored["scale"].astype(np.float32)[:, None]
+    return values.reshape(-1)
+
+
+def round_to_bf16(values: NDArray[np.float32], out: NDArray[np.uint16]) -> bool:
+    """float32 → bf16's bits, to nearest even, `values` being overwritten; False where one is inf or NaN.
+
+    In few passes without temporaries: an embedding has half a billion values.
+    """
+    bits = values.view(np.uint32)
+    finite = bool(np.isfinite(values).all())
+    odd = bits >> np.uint32(16)
+    odd &= np.uint32(1)
+    bits += odd
+    bits += np.uint32(0x7FFF)
+    np.copyto(out, bits.view(np.uint16)[..., 1::2], casting="no")
+    return finite
 
 
 def q4_1_to_float(raw: Bytes) -> NDArray[np.float32]:
