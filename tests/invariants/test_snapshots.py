@@ -256,6 +256,16 @@ def test_a_folder_that_cannot_be_made_is_no_error(started, cold, tmp_path):
     assert same(answer(engine, logits), cold)
 
 
+def test_a_folder_that_is_removed_is_made_again(started, cold, tmp_path):
+    first = started()
+    answer(*first)
+    shutil.rmtree(tmp_path / "kept")
+    assert not same(answer(*first, PROMPT[::-1]), cold)
+    engine, logits = started()
+    answer(engine, logits, PROMPT[::-1])
+    assert engine.stats.restored_tokens == 499
+
+
 def test_a_prefix_without_room_is_restored_when_there_is_some(started, cold):
     answer(*started())
     engine, logits = started(kv_bytes=400_000, max_sequences=2)
@@ -342,3 +352,46 @@ def test_bits_that_change_raise_the_version(started, tmp_path, numerics, isa):
         cpu.configure(before.isa, before.threads)
     payload = b"".join(path.read_bytes()[64:] for path in files(tmp_path, ".block")[:5])  # behind the head
     assert hashlib.sha256(payload).hexdigest()[:16] == KV_BITS[KV_VERSION][numerics]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_random_traffic_over_restarts_in_too_little_memory(started, engine_of, seed):
+    rng = np.random.default_rng(seed)
+    stems = [rng.integers(0, 160, 300).tolist() for _ in range(3)]
+    done, restored = [], 0
+    for _ in range(3):
+        engine, _ = started(
+            kv_bytes=400_000,
+            max_batch_tokens=96,
+            max_chunk=(40, 96)[seed],
+            size_bytes=600_000,
+            max_sequences=4,
+        )
+        live = []
+        for _ in range(200):
+            if len(live) < 6 and rng.random() < 0.3:
+                prompt = stems[rng.integers(3)][: rng.integers(100, 300)] + rng.integers(0, 160, 3).tolist()
+                params = SamplingParams(max_tokens=int(rng.integers(1, 40)), seed=int(rng.integers(99)))
+                live.append(engine.submit(prompt, params))
+            if live and rng.random() < 0.02:
+                engine.preempt(live[rng.integers(len(live))])
+            if live and rng.random() < 0.02:
+                engine.cancel(live.pop(int(rng.integers(len(live)))))
+            for out in engine.step():
+                if out.token.finish:
+                    live.remove(out.sequence)
+                    done.append(out.sequence)
+        for sequence in live:
+            engine.cancel(sequence)
+        engine.flush()
+        stats = engine.stats
+        assert (stats.full_blocks_in_use, stats.window_blocks_in_use, stats.running) == (0, 0, 0)
+        restored += stats.restored_tokens
+    assert restored > 1000
+    assert len(done) > 20
+    alone = engine_of("q8", prefix_cache=False, max_sequences=1)
+    for sequence in done:
+        expected = alone.submit(sequence.prompt_ids, sequence.params)
+        while alone.has_work:
+            alone.step()
+        assert sequence.output_ids == expected.output_ids

@@ -220,6 +220,7 @@ class SnapshotStore:
     def _write(self, name: str, copies: list[NDArray[Any]], size: int) -> None:
         try:
             if not self._stopped:
+                self._folder.create()  # somebody may have removed it, to be rid of what it held
                 self.stored_bytes += block_file.write(self._folder.path / name, copies)
         except OSError as error:
             self._stop(error)
@@ -232,6 +233,7 @@ class SnapshotStore:
         """After a snapshot: its files are as recent as it is, and the folder is within its limit."""
         self._folder.touch(files)
         try:
+            self._folder.create()
             self._folder.trim()
         except OSError as error:
             self._stop(error)
