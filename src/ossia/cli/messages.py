@@ -322,7 +322,6 @@ class M(Enum):
     COL_FORMAT = Text("format", "형식")
     COL_USABLE = Text("usable", "쓸 수 있음")
     STAR_DEFAULT = Text("* used when no model is named", "* 모델을 지정하지 않으면 쓰는 모델")
-    NOT_THIS_FORMAT = Text("not yet in this format", "이 형식은 아직 못 씀")
     YES = Text("yes", "예")
     NO_MODELS = Text(
         "No model here yet. Get the small one: ossia pull pocket",

@@ -79,7 +79,7 @@ def _facts(info: ModelInfo, app: App) -> Table:
         (M.INFO_CONTEXT, app.say(M.INFO_TOKENS, count=config.max_position_embeddings)),
         (M.INFO_NUMERICS, info.numerics),
         (M.INFO_AVAILABLE, human(info.available_bytes)),
-        (M.COL_USABLE, app.say(M.YES) if model.loadable else model.missing or app.say(M.NOT_THIS_FORMAT)),
+        (M.COL_USABLE, app.say(M.YES) if model.loadable else model.missing),
     ):
         table.add_row(app.say(heading), Text(for_stream(value, sys.stdout)))
     return table
