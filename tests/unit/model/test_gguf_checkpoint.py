@@ -3,7 +3,7 @@
 import gguf
 import numpy as np
 import pytest
-from tiny_gguf import llama_names, write_gguf, write_stored
+from tiny_gguf import experts, llama_names, write_gguf, write_stored
 from tiny_gptoss import CONFIG, bf16_bits, dense_experts, quantised, unpack, write_checkpoint
 
 from ossia.errors import CheckpointError, ConfigError
@@ -69,6 +69,19 @@ def test_experts_are_in_the_published_order(bf16_file, stored):
         assert np.array_equal(ours.data, stored[f"{at}{name}_blocks"])
         assert np.array_equal(ours.scales, stored[f"{at}{name}_scales"])
     assert np.array_equal(bf16_bits(layer.gate_up_bias), stored[at + "gate_up_proj_bias"])
+
+
+def test_fused_experts_in_ggufs_own_order(tensors, stored, tmp_path):
+    """As Ollama wrote them after its first files: weights still fused, biases apart already."""
+    names = llama_names(tensors, 4)
+    for n in range(4):
+        del names[f"blk.{n}.ffn_gate_exps.weight"], names[f"blk.{n}.ffn_up_exps.weight"]
+        fused = experts(tensors, f"model.layers.{n}.mlp.experts.gate_up_proj")
+        names[f"blk.{n}.ffn_gate_up_exps.weight"] = fused
+    write_stored(tmp_path / "m.gguf", names, CONFIG, dense="BF16")
+    layer = load(tmp_path / "m.gguf", "q8").layers[1]
+    assert np.array_equal(layer.gate_up.data, stored[LAYER + "mlp.experts.gate_up_proj_blocks"])
+    assert np.array_equal(bf16_bits(layer.gate_up_bias), stored[LAYER + "mlp.experts.gate_up_proj_bias"])
 
 
 def test_arrays_equal_those_of_safetensors(bf16_file, tiny_folder):
