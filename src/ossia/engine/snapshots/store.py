@@ -127,7 +127,7 @@ class SnapshotStore:
         `full`: a block for each begun 64 tokens, of which the first `skip` hold what they should; `window`:
         the blocks of the sliding window.
         """
-        tasks = [task for task in self._files(stored, full, window) if task[0] not in stored.blocks[:skip]]
+        tasks = self._files(stored, full, window)[skip:]  # the full layers' blocks come first
         with ThreadPoolExecutor(_READERS) as readers:
             good = list(readers.map(self._read, tasks))
         if not all(good):
