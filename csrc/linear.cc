@@ -45,7 +45,7 @@ void some_rows(const void* context, int64_t task, Scratch& scratch) {
 }  // namespace
 
 void linear(const LinearArgs& a, Team& team) {
-  int64_t chunk = a.x.rows > 64 ? 128 : 64;  // a multiple of every kernel's rows
+  int64_t chunk = 128;  // a multiple of every kernel's rows
   while (chunk > 32 && a.w.n / chunk < 8 * team.threads()) chunk /= 2;
   const Job job{a, chunk, team.shared().get<int8_t>(0, ready_bytes(a.x.numerics, a.x.rows, a.x.width))};
   team.parallel(ready_units(job.all()), ready_unit, &job);

@@ -12,8 +12,14 @@ namespace {
 #include "isa/lanes.h"
 #include "isa/dots.h"
 
-// Weight rows of a task. Interleaved gate, up: 64 are 32 hidden units, one block to quantise.
+// Weight rows of a task, or a multiple of them. Interleaved gate, up: 64 are 32 hidden units, one block to quantise.
 constexpr int64_t kGateUpRows = 64, kDownRows = 32;
+
+// Long tasks, since the first lines of each come late, as far as every thread still gets several.
+int64_t task_rows(int64_t rows, int64_t groups, int64_t unit, int64_t most, int threads) {
+  while (most > 1 && groups * rows < most * unit * 8 * threads) most--;
+  return most * unit;
+}
 
 // Pairs in the order of their experts. Active expert i owns pairs [begin[i], begin[i + 1]).
 struct Groups {
@@ -159,15 +165,16 @@ void down_rows(const void* context, int64_t task, Scratch& scratch) {
 }  // namespace
 
 void moe(const MoeArgs& a, Team& team) {
-  const bool crowded = a.x.rows * a.top_k / a.gate_up.count >= 16;  // larger tasks: their first panel comes late
-  Job job{a, {}, {}, (crowded ? 5 : 1) * kGateUpRows, 0, nullptr, false};
+  const bool crowded = a.x.rows * a.top_k / a.gate_up.count >= 16;
+  Job job{a, {}, {}, 0, 0, nullptr, false};
   if (!group(a, team.shared(), job.g)) return team.fail("moe: an expert id is outside the weights");
   job.hidden = hidden_rows(a, team.shared());
+  job.chunk = task_rows(a.gate_up.n, job.g.active, kGateUpRows, crowded ? 5 : 3, team.threads());
   job.chunks = (a.gate_up.n + job.chunk - 1) / job.chunk;
   make_half_ready(job, false, team);
   team.parallel(job.g.active * job.chunks, gate_up_rows, &job);
   make_half_ready(job, true, team);
-  job.chunk = (crowded ? 2 : 1) * kDownRows;
+  job.chunk = task_rows(a.down.n, 1, kDownRows, crowded ? 2 : 3, team.threads());
   team.parallel((a.down.n + job.chunk - 1) / job.chunk, down_rows, &job);
 }
 

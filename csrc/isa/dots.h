@@ -160,6 +160,12 @@ struct FourRows {
       scales[i] = static_cast<const S*>(w.scales) + at * w.blocks();
     }
   }
+  // A row of scales is short: those of two rows on are asked for at once.
+  inline __attribute__((always_inline)) void prefetch_scales(int64_t blocks) const {
+    for (int i = 0; i < 4; i++)
+      for (int64_t at = 0; at < blocks; at += 64 / sizeof(S))
+        _mm_prefetch(reinterpret_cast<const char*>(scales[i] + 2 * blocks + at), _MM_HINT_T0);
+  }
   inline __attribute__((always_inline)) void prefetch(int64_t b) const {
     constexpr int64_t block_bytes = sizeof(S) == 4 ? 32 : 16;
     for (int i = 0; i < 4; i++) {
@@ -176,6 +182,7 @@ static void gemv(const Slab& w, int64_t row_bytes, const Spread* x, float* out, 
   const int64_t blocks = w.blocks(), full = blocks / 4 * 4, quarter = (w.rows + 3) / 4;
   for (int64_t r = 0; r < quarter; r++) {
     const FourRows<W, S> four(w, row_bytes, r, quarter);
+    four.prefetch_scales(blocks);
     Classes sums[C];
     for (int c = 0; c < C; c++) sums[c] = no_classes();
     for (int64_t b = 0; b < full; b += 4) {
