@@ -13,7 +13,10 @@
 #include <vector>
 
 #include "ops.h"
+#include "pack.h"
+#include "probe.h"
 #include "threads.h"
+#include "transfer.h"
 
 namespace nb = nanobind;
 
@@ -362,6 +365,89 @@ nb::object configured() {
   return nb::make_tuple(kIsaNames[static_cast<int>(p.isa)], p.threads);
 }
 
+// ---- weights on their way into memory: on the calling thread, beside a program that runs ----
+
+bool pack_weights(nb::handle from, nb::handle data, nb::handle scales) {
+  std::vector<nb::object> kept;
+  Recorder r("pack_q8", kept);
+  const Array w = r.array(from, "from", "fH", {kAny, kAny});
+  const int64_t rows = w.shape[0], width = w.shape[1];
+  require(width % 32 == 0, "pack_q8", "the width must be a multiple of 32");
+  const PackArgs args{w.data, w.format == 'H', r.data<int8_t>(data, "data", "b", {rows, width}, true),
+                      r.data<float>(scales, "scales", "f", {rows, width / 32}, true), rows * width / 32};
+  const Isa isa = process().isa;
+  const nb::gil_scoped_release release;
+  return pack_q8(args, isa);
+}
+
+// Notes what shall be filled from files, as bytes of open descriptors, and keeps the arrays alive.
+class Loading {
+ public:
+  void populate(nb::handle mapped, int fd, int64_t offset) {
+    const Array a = Recorder("populate", kept_).array(mapped, "mapped", "B", {kAny});
+    work_.add({Transfers::Kind::populate, fd, offset, a.shape[0], a.data, nullptr, false});
+  }
+
+  void read(nb::handle out, int fd, int64_t offset) {
+    const Array a = Recorder("read", kept_).array(out, "out", "B", {kAny}, true);
+    work_.add({Transfers::Kind::read, fd, offset, a.shape[0], a.data, nullptr, false});
+  }
+
+  void widen(nb::handle out, int fd, int64_t offset) {
+    const Array a = Recorder("widen", kept_).array(out, "out", "f", {kAny}, true);
+    work_.add({Transfers::Kind::widen, fd, offset, 2 * a.shape[0], a.data, nullptr, true});
+  }
+
+  void pack(nb::handle data, nb::handle scales, int fd, int64_t offset, bool from_is_bf16) {
+    Recorder r("pack", kept_);
+    const Array d = r.array(data, "data", "b", {kAny, kAny}, true);
+    require(d.shape[1] % 32 == 0, "pack", "the width must be a multiple of 32");
+    float* s = r.data<float>(scales, "scales", "f", {d.shape[0], d.shape[1] / 32}, true);
+    const int64_t bytes = d.shape[0] * d.shape[1] * (from_is_bf16 ? 2 : 4);
+    work_.add({Transfers::Kind::pack, fd, offset, bytes, d.data, s, from_is_bf16});
+  }
+
+  nb::object run(int threads) {
+    const Isa isa = process().isa;
+    Transfers::Outcome outcome;
+    {
+      const nb::gil_scoped_release release;
+      outcome = work_.run(threads, isa);
+    }
+    return outcome.error ? nb::object(nb::make_tuple(outcome.transfer, outcome.error)) : nb::none();
+  }
+
+  int64_t done() const { return work_.done(); }
+  void stop() { work_.stop(); }
+
+ private:
+  Transfers work_;
+  std::vector<nb::object> kept_;
+};
+
+// ---- what the machine gives at most ----
+
+template <class Measure>
+double probe(Measure measure) {
+  const nb::gil_scoped_release release;
+  Process& p = process();
+  const std::lock_guard<std::mutex> lock(p.mutex);
+  if (!p.team) p.team = std::make_unique<Team>(p.threads > 0 ? p.threads : 1);
+  return measure(find_probe(p.isa), *p.team);
+}
+
+double probe_read(nb::handle buffer) {
+  std::vector<nb::object> kept;
+  const Array a = Recorder("probe_read", kept).array(buffer, "buffer", "B", {kAny});
+  return probe([&](const Probe& of, Team& team) { return of.read(a.data, a.shape[0], team); });
+}
+
+nb::tuple probe_peak(bool int8, double seconds) {
+  const Peak peak = int8 ? Peak::int8 : Peak::f32;
+  const double rate = probe([&](const Probe& of, Team& team) { return of.peak(peak, seconds, team); });
+  return nb::make_tuple(rate, find_probe(process().isa).instruction[static_cast<int>(peak)]);
+}
+
 }  // namespace
 }  // namespace ossia
 
@@ -386,5 +472,18 @@ NB_MODULE(_native, m) {
   m.def("configure", &ossia::configure_by_name);
   m.def("configured", &ossia::configured);
   m.def("shutdown", &ossia::shutdown);
+  m.def("pack_q8", &ossia::pack_weights);
+  using ossia::Loading;
+  nb::class_<Loading>(m, "Loading")
+      .def(nb::init<>())
+      .def("populate", &Loading::populate)
+      .def("read", &Loading::read)
+      .def("widen", &Loading::widen)
+      .def("pack", &Loading::pack)
+      .def("run", &Loading::run)
+      .def("done", &Loading::done)
+      .def("stop", &Loading::stop);
+  m.def("probe_read", &ossia::probe_read);
+  m.def("probe_peak", &ossia::probe_peak);
   nb::module_::import_("atexit").attr("register")(m.attr("shutdown"));
 }

@@ -14,14 +14,21 @@ namespace {
 struct Job {
   const LinearArgs& a;
   int64_t chunk;
+  int8_t* ready;
+  Picked all() const { return {a.x, nullptr, 0, a.x.rows}; }
 };
+
+void ready_unit(const void* context, int64_t unit, Scratch&) {
+  const auto& job = *static_cast<const Job*>(context);
+  make_ready(job.a.w.kind, job.all(), unit, job.ready);
+}
 
 void some_rows(const void* context, int64_t task, Scratch& scratch) {
   const auto& job = *static_cast<const Job*>(context);
   const LinearArgs& a = job.a;
   const int64_t first = task * job.chunk, rows = a.w.n - first < job.chunk ? a.w.n - first : job.chunk;
   float* y = scratch.get<float>(0, a.x.rows * rows);
-  dots(slab(a.w, 0, first, rows), Picked{a.x, nullptr, 0, a.x.rows}, y, rows, scratch);
+  dots(slab(a.w, 0, first, rows), job.all(), job.ready, y, rows, scratch);
   for (int64_t t = 0; t < a.x.rows; t++) {
     float* out = a.out + t * a.w.n + first;
     float* from = y + t * rows;
@@ -38,9 +45,10 @@ void some_rows(const void* context, int64_t task, Scratch& scratch) {
 }  // namespace
 
 void linear(const LinearArgs& a, Team& team) {
-  int64_t chunk = a.x.rows > 64 ? 128 : 64;  // a multiple of every kernel's rows
-  while (chunk > 16 && a.w.n / chunk < 8 * team.threads()) chunk /= 2;
-  const Job job{a, chunk};
+  int64_t chunk = 128;  // a multiple of every kernel's rows
+  while (chunk > 32 && a.w.n / chunk < 8 * team.threads()) chunk /= 2;
+  const Job job{a, chunk, team.shared().get<int8_t>(0, ready_bytes(a.x.numerics, a.x.rows, a.x.width))};
+  team.parallel(ready_units(job.all()), ready_unit, &job);
   team.parallel((a.w.n + chunk - 1) / chunk, some_rows, &job);
 }
 

@@ -12,8 +12,14 @@ namespace {
 #include "isa/lanes.h"
 #include "isa/dots.h"
 
-// Weight rows of a task. Interleaved gate, up: 64 are 32 hidden units, one block to quantise.
+// Weight rows of a task, or a multiple of them. Interleaved gate, up: 64 are 32 hidden units, one block to quantise.
 constexpr int64_t kGateUpRows = 64, kDownRows = 32;
+
+// Long tasks, since the first lines of each come late, as far as every thread still gets several.
+int64_t task_rows(int64_t rows, int64_t groups, int64_t unit, int64_t most, int threads) {
+  while (most > 1 && groups * rows < most * unit * 8 * threads) most--;
+  return most * unit;
+}
 
 // Pairs in the order of their experts. Active expert i owns pairs [begin[i], begin[i + 1]).
 struct Groups {
@@ -26,7 +32,35 @@ struct Job {
   Groups g;
   Act hidden;  // (pairs, F)
   int64_t chunk, chunks;
+  int8_t* ready;  // the rows of the present half, expert by expert
+  bool down;
+
+  Picked rows(int64_t group) const {
+    const int64_t begin = g.begin[group], count = g.begin[group + 1] - begin;
+    return down ? Picked{hidden, nullptr, begin, count} : Picked{a.x, g.token + begin, 0, count};
+  }
+  int8_t* ready_rows(int64_t group) const {
+    return ready ? ready + g.begin[group] * ready_stride(rows(group).act.width) : nullptr;
+  }
+  // Memory a row may take, whichever way its group is multiplied.
+  static int64_t ready_stride(int64_t k) { return (k / 32 + 3) / 4 * 4 * 64; }
 };
+
+void ready_group(const void* context, int64_t group, Scratch&) {
+  const Job& job = *static_cast<const Job*>(context);
+  const Picked rows = job.rows(group);
+  const Kind kind = job.down ? job.a.down.kind : job.a.gate_up.kind;
+  for (int64_t i = 0; i < ready_units(rows); i++) make_ready(kind, rows, i, job.ready_rows(group));
+}
+
+void make_half_ready(Job& job, bool down, Team& team) {
+  job.down = down;
+  if (job.a.x.numerics != Numerics::q8) return;
+  const int64_t width = down ? job.hidden.width : job.a.x.width;
+  job.ready = team.shared().get<int8_t>(5, job.hidden.rows * Job::ready_stride(width));
+  if (job.hidden.rows > 16) return team.parallel(job.g.active, ready_group, &job);
+  for (int64_t i = 0; i < job.g.active; i++) ready_group(&job, i, team.shared());  // not worth waking anyone
+}
 
 bool group(const MoeArgs& a, Scratch& shared, Groups& g) {
   const int64_t tokens = a.x.rows, pairs = tokens * a.top_k, experts = a.gate_up.count;
@@ -93,7 +127,7 @@ void gate_up_rows(const void* context, int64_t task, Scratch& scratch) {
   const int64_t expert = job.g.expert[group], begin = job.g.begin[group], count = job.g.begin[group + 1] - begin;
   float* y = scratch.get<float>(0, count * rows);
   float* h = scratch.get<float>(1, rows / 2);
-  dots(slab(a.gate_up, expert, first, rows), Picked{a.x, job.g.token + begin, 0, count}, y, rows, scratch);
+  dots(slab(a.gate_up, expert, first, rows), job.rows(group), job.ready_rows(group), y, rows, scratch);
   for (int64_t i = 0; i < count; i++) {
     swiglu(y + i * rows, a.gate_up_bias + expert * a.gate_up.n + first, rows / 2, a.limit, a.alpha, h);
     store_activation(job.hidden, begin + i, first / 2, h, rows / 2);
@@ -122,9 +156,8 @@ void down_rows(const void* context, int64_t task, Scratch& scratch) {
   const int64_t first = task * job.chunk, rows = a.down.n - first < job.chunk ? a.down.n - first : job.chunk;
   float* y = scratch.get<float>(0, job.hidden.rows * rows);
   for (int64_t i = 0; i < job.g.active; i++) {
-    const int64_t begin = job.g.begin[i], count = job.g.begin[i + 1] - begin;
-    const Picked picked{job.hidden, nullptr, begin, count};
-    dots(slab(a.down, job.g.expert[i], first, rows), picked, y + begin * rows, rows, scratch);
+    const Slab w = slab(a.down, job.g.expert[i], first, rows);
+    dots(w, job.rows(i), job.ready_rows(i), y + job.g.begin[i] * rows, rows, scratch);
   }
   for (int64_t t = 0; t < a.x.rows; t++) combine(job, t, y, first, rows);
 }
@@ -132,13 +165,16 @@ void down_rows(const void* context, int64_t task, Scratch& scratch) {
 }  // namespace
 
 void moe(const MoeArgs& a, Team& team) {
-  const int64_t share = a.x.rows * a.top_k / a.gate_up.count >= 16 ? 2 : 1;  // many tokens an expert: larger tasks
-  Job job{a, {}, {}, share * kGateUpRows, 0};
+  const bool crowded = a.x.rows * a.top_k / a.gate_up.count >= 16;
+  Job job{a, {}, {}, 0, 0, nullptr, false};
   if (!group(a, team.shared(), job.g)) return team.fail("moe: an expert id is outside the weights");
   job.hidden = hidden_rows(a, team.shared());
+  job.chunk = task_rows(a.gate_up.n, job.g.active, kGateUpRows, crowded ? 5 : 3, team.threads());
   job.chunks = (a.gate_up.n + job.chunk - 1) / job.chunk;
+  make_half_ready(job, false, team);
   team.parallel(job.g.active * job.chunks, gate_up_rows, &job);
-  job.chunk = share * kDownRows;
+  make_half_ready(job, true, team);
+  job.chunk = task_rows(a.down.n, 1, kDownRows, crowded ? 2 : 3, team.threads());
   team.parallel((a.down.n + job.chunk - 1) / job.chunk, down_rows, &job);
 }
 

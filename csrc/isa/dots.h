@@ -88,10 +88,15 @@ struct Spread {
   float* scale;
 };
 
-static Spread spread(const Act& x, int64_t t, bool mxfp4, int8_t* memory) {
+OSSIA_INLINE Spread spread_at(const Act& x, int64_t t, int8_t* memory) {
+  const int64_t padded = (x.width / 32 + 3) / 4 * 4;
+  return {memory, memory + padded * 16, static_cast<const int8_t*>(x.data) + t * x.width,
+          reinterpret_cast<int32_t*>(memory + padded * 32), reinterpret_cast<float*>(memory + padded * 48)};
+}
+
+static void spread(const Act& x, int64_t t, bool mxfp4, int8_t* memory) {
   const int64_t blocks = x.width / 32, padded = (blocks + 3) / 4 * 4;
-  Spread s{memory, memory + padded * 16, static_cast<const int8_t*>(x.data) + t * x.width,
-           reinterpret_cast<int32_t*>(memory + padded * 32), reinterpret_cast<float*>(memory + padded * 48)};
+  const Spread s = spread_at(x, t, memory);
   const int8_t* split = x.split + t * x.width;
   const int32_t* sums = x.sums + t * blocks;
   const float* scales = x.scales + t * blocks;
@@ -113,18 +118,7 @@ static Spread spread(const Act& x, int64_t t, bool mxfp4, int8_t* memory) {
     _mm_store_si128(reinterpret_cast<__m128i*>(s.excess + 4 * b), _mm_setzero_si128());
     _mm_store_ps(s.scale + 4 * b, _mm_setzero_ps());
   }
-  return s;
 }
-
-// An activation row as the panels take it.
-struct BlockFacts {
-  int32_t excess;
-  float scale;
-};
-struct PanelRow {
-  const int32_t* q;
-  const BlockFacts* facts;
-};
 
 // Four scale bytes of each of four rows, as 16 bytes [block][row]; `have` bytes are left in the row.
 OSSIA_INLINE __m128i scale_bytes(const uint8_t* const* rows, int64_t at, int64_t have) {
@@ -149,130 +143,185 @@ OSSIA_INLINE __m128i scale_bytes(const uint8_t* const* rows, int64_t at, int64_t
 
 #if OSSIA_LEVEL != OSSIA_SCALAR
 
-// ---- gemv over both: the same place a few rows on is prefetched, at least so many bytes ahead ----
+// ---- gemv over both. The four rows of a step lie a quarter of the slab apart, so memory is read as four streams: with
+// 4 KiB pages one stream starts anew at each page and gets two thirds of what four get. ----
 
-constexpr int64_t kAhead = 3072;
+constexpr int64_t kAhead = 2048;
+
+// Row r of each quarter (past the end: the last row), and what to ask memory for.
+template <class W, class S>
+struct FourRows {
+  const W* rows[4];
+  const S* scales[4];
+  FourRows(const Slab& w, int64_t row_bytes, int64_t r, int64_t quarter) {
+    for (int i = 0; i < 4; i++) {
+      const int64_t at = r + i * quarter < w.rows ? r + i * quarter : w.rows - 1;
+      rows[i] = static_cast<const W*>(w.data) + at * row_bytes;
+      scales[i] = static_cast<const S*>(w.scales) + at * w.blocks();
+    }
+  }
+  // A row of scales is short: those of two rows on are asked for at once.
+  inline __attribute__((always_inline)) void prefetch_scales(int64_t blocks) const {
+    for (int i = 0; i < 4; i++)
+      for (int64_t at = 0; at < blocks; at += 64 / sizeof(S))
+        _mm_prefetch(reinterpret_cast<const char*>(scales[i] + 2 * blocks + at), _MM_HINT_T0);
+  }
+  inline __attribute__((always_inline)) void prefetch(int64_t b) const {
+    constexpr int64_t block_bytes = sizeof(S) == 4 ? 32 : 16;
+    for (int i = 0; i < 4; i++) {
+      const char* next = reinterpret_cast<const char*>(rows[i]) + b * block_bytes + kAhead;
+      _mm_prefetch(next, _MM_HINT_T0);
+      if (sizeof(S) == 4) _mm_prefetch(next + 64, _MM_HINT_T0);  // four int8 blocks are two lines
+    }
+  }
+};
 
 // C activation rows at once; the compiler unpacks the weights of a step once for all of them.
 template <class W, class S, int C>
 static void gemv(const Slab& w, int64_t row_bytes, const Spread* x, float* out, int64_t stride) {
-  const int64_t blocks = w.blocks(), full = blocks / 4 * 4;
-  const int64_t groups = 1 + kAhead / (4 * row_bytes), ahead = groups * 4 * row_bytes;
-  for (int64_t r = 0; r < w.rows; r += 4) {
-    const W* rows[4];
-    const S* scales[4];
-    for (int i = 0; i < 4; i++) {
-      const int64_t at = r + i < w.rows ? r + i : w.rows - 1;
-      rows[i] = static_cast<const W*>(w.data) + at * row_bytes;
-      scales[i] = static_cast<const S*>(w.scales) + at * blocks;
-    }
-    const char* next_scales = reinterpret_cast<const char*>(scales[0] + groups * 4 * blocks);
+  const int64_t blocks = w.blocks(), full = blocks / 4 * 4, quarter = (w.rows + 3) / 4;
+  for (int64_t r = 0; r < quarter; r++) {
+    const FourRows<W, S> four(w, row_bytes, r, quarter);
+    four.prefetch_scales(blocks);
     Classes sums[C];
     for (int c = 0; c < C; c++) sums[c] = no_classes();
     for (int64_t b = 0; b < full; b += 4) {
-      _mm_prefetch(next_scales + b * 4 * sizeof(S), _MM_HINT_T0);
-      for (int i = 0; i < 4; i++) {
-        const char* next = reinterpret_cast<const char*>(rows[i]) + b * (row_bytes / blocks) + ahead;
-        _mm_prefetch(next, _MM_HINT_T0);
-        if (sizeof(S) == 4) _mm_prefetch(next + 64, _MM_HINT_T0);  // four int8 blocks are two lines
-      }
-      for (int c = 0; c < C; c++) sums[c] = step(rows, scales, x[c], b, 4, sums[c]);
+      four.prefetch(b);
+      for (int c = 0; c < C; c++) sums[c] = step(four.rows, four.scales, x[c], b, 4, sums[c]);
     }
     for (int c = 0; c < C; c++) {
-      if (full < blocks) sums[c] = step(rows, scales, x[c], full, blocks - full, sums[c]);
-      float four[4];
-      _mm_storeu_ps(four, sum_classes(sums[c]));
-      for (int64_t i = 0; i < 4 && r + i < w.rows; i++) out[c * stride + r + i] = four[i];
+      if (full < blocks) sums[c] = step(four.rows, four.scales, x[c], full, blocks - full, sums[c]);
+      float y[4];
+      _mm_storeu_ps(y, sum_classes(sums[c]));
+      for (int64_t i = 0; i < 4 && r + i * quarter < w.rows; i++) out[c * stride + r + i * quarter] = y[i];
     }
   }
 }
 
 template <int C>
-static void few_rows(const Slab& w, const Picked& x, float* out, int64_t stride, Scratch& scratch) {
+static void few_rows(const Slab& w, const Picked& x, int8_t* ready, float* out, int64_t stride) {
   Spread s[C];
   const int64_t padded = (w.blocks() + 3) / 4 * 4;
-  int8_t* memory = scratch.get<int8_t>(5, C * padded * 64);
-  const bool mxfp4 = w.kind == Kind::mxfp4;
-  for (int c = 0; c < C; c++) s[c] = spread(x.act, x.row(c), mxfp4, memory + c * padded * 64);
-  if (mxfp4)
+  for (int c = 0; c < C; c++) s[c] = spread_at(x.act, x.row(c), ready + c * padded * 64);
+  if (w.kind == Kind::mxfp4)
     gemv<uint8_t, uint8_t, C>(w, w.blocks() * 16, s, out, stride);
   else
     gemv<int8_t, float, C>(w, w.k, s, out, stride);
 }
 
-// ---- gemm over both ----
+// ---- gemm over both. A tile of C activation rows is laid out once per op in the order it is read: class by class of
+// blocks mod 4, and in a block four elements of each row eight times, the excesses, the scales. The weights of one
+// class of a panel stay in the first-level cache while every tile passes by. ----
 
 constexpr int kPanels = OSSIA_LEVEL == OSSIA_AVX512 ? 2 : 1;  // taken together, so that a broadcast serves both
 
-OSSIA_INLINE void pair_facts(const int32_t* sums, const float* scales, int32_t times, int64_t blocks, BlockFacts* out) {
-  int64_t b = 0;
-  for (; b + 8 <= blocks; b += 8) {
-    const __m256i sum = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sums + b));
-    const __m256i excess = _mm256_mullo_epi32(sum, _mm256_set1_epi32(times));
-    const __m256i scale = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(scales + b));
-    const __m256i low = _mm256_unpacklo_epi32(excess, scale), high = _mm256_unpackhi_epi32(excess, scale);
-    __m256i* to = reinterpret_cast<__m256i*>(out + b);
-    _mm256_storeu_si256(to, _mm256_permute2x128_si256(low, high, 0x20));
-    _mm256_storeu_si256(to + 1, _mm256_permute2x128_si256(low, high, 0x31));
-  }
-  for (; b < blocks; b++) out[b] = {times * sums[b], scales[b]};
-}
-
-template <bool kMxfp4>
-static PanelRow* panel_rows(const Picked& x, Scratch& scratch) {
-  const int64_t blocks = x.act.width / 32;
-  PanelRow* out = scratch.get<PanelRow>(5, x.count);
-  BlockFacts* facts = scratch.get<BlockFacts>(6, x.count * blocks);
-  const int32_t times = kMxfp4 ? -kMxfp4Excess : -kQ8Excess;
-  for (int64_t i = 0; i < x.count; i++, facts += blocks) {
-    const int64_t t = x.row(i);
-    const int8_t* q = kMxfp4 ? x.act.split : static_cast<const int8_t*>(x.act.data);
-    out[i] = {reinterpret_cast<const int32_t*>(q + t * x.act.width), facts};
-    pair_facts(x.act.sums + t * blocks, x.act.scales + t * blocks, times, blocks, facts);
-  }
-  return out;
-}
-
-// Where the four classes of a panel begin, in blocks.
+// Where the four classes of a panel or tile begin, in blocks.
 struct ClassStarts {
-  int64_t at[4];
-  explicit ClassStarts(int64_t blocks) : at{0, 0, 0, 0} {
-    for (int c = 1; c < 4; c++) at[c] = at[c - 1] + (blocks - (c - 1) + 3) / 4;
+  int64_t at[5];
+  explicit ClassStarts(int64_t blocks) : at{0, 0, 0, 0, 0} {
+    for (int c = 1; c < 5; c++) at[c] = at[c - 1] + (blocks - (c - 1) + 3) / 4;
   }
 };
 
-// P interleaved panels, blocks ordered by class, times C activation rows.
-template <int P, int C, bool kMxfp4>
-static void panel_tile(const uint8_t* panel, const float* ws, const PanelRow* x, int64_t blocks, int64_t rows,
-                       float* out, int64_t stride) {
+// A tile of c_of rows from `first`.
+static void make_tile(const Picked& x, int64_t first, int64_t c_of, bool mxfp4, int8_t* to) {
+  const int64_t blocks = x.act.width / 32;
   const ClassStarts starts(blocks);
-  PanelSum part[4][P][C];
-  for (int cls = 0; cls < 4; cls++)
-    panel_class<P, C, kMxfp4>(panel + starts.at[cls] * P * 32 * kPanel, ws + starts.at[cls] * P * kPanel, x, cls,
-                              blocks, part[cls]);
-  for (int p = 0; p < P && p * kPanel < rows; p++) {
-    const int64_t here = rows - p * kPanel < kPanel ? rows - p * kPanel : kPanel;
-    for (int c = 0; c < C; c++) {
-      const PanelSum low = add_sums(part[0][p][c], part[1][p][c]), high = add_sums(part[2][p][c], part[3][p][c]);
-      store_sums(out + c * stride + p * kPanel, add_sums(low, high), here);
+  const int32_t times = mxfp4 ? -kMxfp4Excess : -kQ8Excess;
+  for (int64_t c = 0; c < c_of; c++) {
+    const int64_t t = x.row(first + c);
+    const int8_t* q = (mxfp4 ? x.act.split : static_cast<const int8_t*>(x.act.data)) + t * x.act.width;
+    for (int64_t b = 0; b < blocks; b++) {
+      int32_t* block = reinterpret_cast<int32_t*>(to) + (starts.at[b % 4] + b / 4) * 10 * c_of + c;
+      for (int i = 0; i < 8; i++) std::memcpy(block + i * c_of, q + 32 * b + 4 * i, 4);
+      block[8 * c_of] = times * x.act.sums[t * blocks + b];
+      std::memcpy(block + 9 * c_of, x.act.scales + t * blocks + b, 4);
     }
   }
 }
 
-template <int P, bool kMxfp4>
-static void panel_all(const uint8_t* panel, const float* ws, const PanelRow* x, int64_t count, int64_t blocks,
-                      int64_t rows, float* out, int64_t stride) {
-  int64_t i = 0;
-  for (; i + kPanelCols <= count; i += kPanelCols)
-    panel_tile<P, kPanelCols, kMxfp4>(panel, ws, x + i, blocks, rows, out + i * stride, stride);
-  for (; i + 4 <= count; i += 4) panel_tile<P, 4, kMxfp4>(panel, ws, x + i, blocks, rows, out + i * stride, stride);
-  for (; i + 2 <= count; i += 2) panel_tile<P, 2, kMxfp4>(panel, ws, x + i, blocks, rows, out + i * stride, stride);
-  for (; i < count; i++) panel_tile<P, 1, kMxfp4>(panel, ws, x + i, blocks, rows, out + i * stride, stride);
+// The tile's sums over one class join those of the classes before: (p0 + p1) + (p2 + p3).
+template <int P, int C>
+OSSIA_INLINE void join(int cls, const PanelSum (*sum)[C], float* low, float* high, int64_t rows, float* out,
+                       int64_t stride) {
+  for (int c = 0; c < C; c++)
+    for (int p = 0; p < P; p++) {
+      const int64_t at = (c * P + p) * kPanel, here = rows - p * kPanel < kPanel ? rows - p * kPanel : kPanel;
+      if (cls == 0) store_sums(low + at, sum[p][c], kPanel);
+      if (cls == 1) store_sums(low + at, add_sums(load_sums(low + at), sum[p][c]), kPanel);
+      if (cls == 2) store_sums(high + at, sum[p][c], kPanel);
+      if (cls == 3 && here > 0)
+        store_sums(out + c * stride + p * kPanel,
+                   add_sums(load_sums(low + at), add_sums(load_sums(high + at), sum[p][c])), here);
+    }
 }
 
-// Weight rows [first, first + kPanel) of the slab, the last one repeated past its end, as one of `panels` interleaved.
+// What the next panels will read, asked for line by line while these are multiplied; with few tiles to multiply there
+// is no time for that, and unpacking asks for itself.
+constexpr int64_t kFewTiles = 2;
+
+struct Ahead {
+  const char *data, *scales;
+  int64_t data_lines, lines, each;  // `each`: lines a block of a tile asks for
+  mutable int64_t at;
+
+  template <bool kMxfp4>
+  static Ahead of(const Slab& w, int64_t first, int64_t rows, int64_t tiles) {
+    if (tiles <= kFewTiles || first >= w.rows) return {};
+    const int64_t take = w.rows - first < rows ? w.rows - first : rows, blocks = w.blocks();
+    const int64_t row_bytes = blocks * (kMxfp4 ? 16 : 32), row_scales = blocks * (kMxfp4 ? 1 : 4);
+    const int64_t data_lines = take * row_bytes / 64 + 1, lines = data_lines + take * row_scales / 64 + 1;
+    const char* data = static_cast<const char*>(w.data) + first * row_bytes;
+    const char* scales = static_cast<const char*>(w.scales) + first * row_scales;
+    return {data, scales, data_lines, lines, (lines + tiles * blocks - 1) / (tiles * blocks), 0};
+  }
+  inline __attribute__((always_inline)) void ask() const {
+    for (int64_t i = 0; i < each && at < lines; i++, at++)
+      _mm_prefetch(at < data_lines ? data + 64 * at : scales + 64 * (at - data_lines), _MM_HINT_T1);
+  }
+};
+
+// One class of P interleaved panels, with room for the sums of all tiles.
+struct PanelClass {
+  const Ahead& ahead;
+  const uint8_t* w;
+  const float* scales;
+  int cls;
+  int64_t begin, blocks, rows;
+  float *low = nullptr, *high = nullptr, *out = nullptr;
+  int64_t stride = 0;
+};
+
+template <int P, int C, bool kMxfp4>
+static void tile(const PanelClass& j, const int8_t* x, int64_t first) {
+  PanelSum sums[P][C];
+  panel_class<P, C, kMxfp4>(j.w, j.scales, x + j.begin * 40 * C, j.blocks, j.ahead, sums);
+  const int64_t at = first * P * kPanel;
+  join<P, C>(j.cls, sums, j.low + at, j.high + at, j.rows, j.out + first * j.stride, j.stride);
+}
+
 template <bool kMxfp4>
-static void unpack_panel(const Slab& w, int64_t first, int64_t panels, uint8_t* out, float* scales) {
+static void all_tiles(const PanelClass& j, const int8_t* x, int64_t count, int64_t row_bytes) {
+  using Tile = void (*)(const PanelClass&, const int8_t*, int64_t);
+  static constexpr Tile kTiles[kPanelCols] = {
+    tile<kPanels, 1, kMxfp4>,
+    tile<kPanels, 2, kMxfp4>,
+    tile<kPanels, 3, kMxfp4>,
+    tile<kPanels, 4, kMxfp4>,
+#if OSSIA_LEVEL == OSSIA_AVX512
+    tile<kPanels, 5, kMxfp4>,
+    tile<kPanels, 6, kMxfp4>,
+    tile<kPanels, 7, kMxfp4>,
+    tile<kPanels, 8, kMxfp4>,
+#endif
+  };
+  for (int64_t i = 0; i < count; i += kPanelCols)
+    kTiles[(count - i < kPanelCols ? count - i : kPanelCols) - 1](j, x + i * row_bytes, i);
+}
+
+// Weight rows [first, first + kPanel) of the slab, the last one repeated past its end, as one of kPanels interleaved.
+template <bool kMxfp4>
+static void unpack_panel(const Slab& w, int64_t first, bool ask, uint8_t* out, float* scales) {
   using S = std::conditional_t<kMxfp4, uint8_t, float>;
   const int64_t blocks = w.blocks(), block_bytes = kMxfp4 ? 16 : 32;
   const ClassStarts starts(blocks);
@@ -286,13 +335,13 @@ static void unpack_panel(const Slab& w, int64_t first, int64_t panels, uint8_t* 
   const int64_t ahead = kPanel * blocks * block_bytes;  // the next panel
   for (int64_t b = 0; b < blocks; b += 4) {
     const int64_t have = blocks - b < 4 ? blocks - b : 4;
-    for (int r = 0; r < kPanel; r++) {
+    for (int r = 0; ask && r < kPanel; r++) {
       _mm_prefetch(rows[r] + b * block_bytes + ahead, _MM_HINT_T0);
       if (!kMxfp4) _mm_prefetch(rows[r] + b * block_bytes + ahead + 64, _MM_HINT_T0);
     }
     float* to[4];
     for (int64_t i = 0; i < have; i++) {
-      const int64_t place = (starts.at[i] + b / 4) * panels * kPanel;
+      const int64_t place = (starts.at[i] + b / 4) * kPanels * kPanel;
       to[i] = scales + place;
       if (kMxfp4)
         unpack_mxfp4(rows, b + i, out + place * 32);
@@ -304,55 +353,84 @@ static void unpack_panel(const Slab& w, int64_t first, int64_t panels, uint8_t* 
 }
 
 template <bool kMxfp4>
-static void gemm(const Slab& w, const Picked& x, float* out, int64_t stride, Scratch& scratch) {
-  const int64_t blocks = w.blocks();
-  const PanelRow* rows_of_x = panel_rows<kMxfp4>(x, scratch);
-  uint8_t* panel = scratch.get<uint8_t>(7, kPanels * blocks * kPanel * 36);
-  float* scales = reinterpret_cast<float*>(panel + kPanels * blocks * kPanel * 32);
-  for (int64_t r = 0; r < w.rows; r += kPanels * kPanel) {
-    const int64_t rows = w.rows - r < kPanels * kPanel ? w.rows - r : kPanels * kPanel;
-    const int64_t panels = (rows + kPanel - 1) / kPanel;
-    for (int64_t p = 0; p < panels; p++)
-      unpack_panel<kMxfp4>(w, r + p * kPanel, panels, panel + p * 32 * kPanel, scales + p * kPanel);
-    if (panels == 1)
-      panel_all<1, kMxfp4>(panel, scales, rows_of_x, x.count, blocks, rows, out + r, stride);
-    else
-      panel_all<kPanels, kMxfp4>(panel, scales, rows_of_x, x.count, blocks, rows, out + r, stride);
+static void gemm(const Slab& w, int64_t count, const int8_t* ready, float* out, int64_t stride, Scratch& scratch) {
+  constexpr int64_t kRows = kPanels * kPanel;
+  const int64_t blocks = w.blocks(), tiles = (count + kPanelCols - 1) / kPanelCols;
+  const ClassStarts starts(blocks);
+  uint8_t* panel = scratch.get<uint8_t>(7, blocks * kRows * 36);
+  float* scales = reinterpret_cast<float*>(panel + blocks * kRows * 32);
+  float* low = scratch.get<float>(6, 2 * count * kRows);
+  for (int64_t r = 0; r < w.rows; r += kRows) {
+    for (int64_t p = 0; p < kPanels; p++)
+      unpack_panel<kMxfp4>(w, r + p * kPanel, tiles <= kFewTiles, panel + p * 32 * kPanel, scales + p * kPanel);
+    const int64_t rows = w.rows - r < kRows ? w.rows - r : kRows;
+    const Ahead ahead = Ahead::of<kMxfp4>(w, r + kRows, kRows, tiles);
+    for (int cls = 0; cls < 4; cls++) {
+      const int64_t at = starts.at[cls];
+      PanelClass j{ahead, panel + at * kRows * 32, scales + at * kRows, cls, at, starts.at[cls + 1] - at, rows};
+      j.low = low, j.high = low + count * kRows, j.out = out + r, j.stride = stride;
+      all_tiles<kMxfp4>(j, ready, count, blocks * 40);
+    }
   }
 }
 
 // So many activation rows at a time that they stay in the second-level cache while the weights pass by.
-constexpr int64_t kCached = 512 << 10;
+constexpr int64_t kCached = 1100 << 10;
 
 template <bool kMxfp4>
-static void gemm_in_parts(const Slab& w, const Picked& x, float* out, int64_t stride, Scratch& scratch) {
-  const int64_t fit = kCached / w.k / kPanelCols * kPanelCols, most = fit > kPanelCols ? fit : kPanelCols;
-  for (int64_t i = 0; i < x.count; i += most) {
-    const int64_t count = x.count - i < most ? x.count - i : most;
-    const Picked part{x.act, x.index ? x.index + i : nullptr, x.first + i, count};
-    gemm<kMxfp4>(w, part, out + i * stride, stride, scratch);
-  }
+static void gemm_in_parts(const Slab& w, int64_t count, const int8_t* ready, float* out, int64_t stride,
+                          Scratch& scratch) {
+  const int64_t row_bytes = w.blocks() * 40;
+  const int64_t fit = kCached / row_bytes / kPanelCols * kPanelCols, most = fit > kPanelCols ? fit : kPanelCols;
+  for (int64_t i = 0; i < count; i += most)
+    gemm<kMxfp4>(w, count - i < most ? count - i : most, ready + i * row_bytes, out + i * stride, stride, scratch);
 }
 
 // Up to so many activation rows, unpacking a panel costs more than it saves; short weight rows are in cache anyway.
-OSSIA_INLINE int64_t few(const Slab& w) { return w.k < 2048 ? 2 : 4; }
+OSSIA_INLINE int64_t few(int64_t k) { return k < 2048 ? 2 : 4; }
 
-static void q8_fast(const Slab& w, const Picked& x, float* out, int64_t stride, Scratch& scratch) {
-  if (x.count > few(w)) {
-    if (w.kind == Kind::mxfp4) return gemm_in_parts<true>(w, x, out, stride, scratch);
-    return gemm_in_parts<false>(w, x, out, stride, scratch);
+OSSIA_INLINE int64_t ready_bytes(Numerics numerics, int64_t count, int64_t k) {
+  const int64_t blocks = k / 32;
+  if (numerics != Numerics::q8) return 0;
+  return count <= few(k) ? count * ((blocks + 3) / 4 * 4) * 64 : (count * blocks * 40 + 63) / 64 * 64;
+}
+
+OSSIA_INLINE int64_t ready_units(const Picked& x) {
+  if (x.act.numerics != Numerics::q8) return 0;
+  return x.count <= few(x.act.width) ? 1 : (x.count + kPanelCols - 1) / kPanelCols;
+}
+
+static void make_ready(Kind kind, const Picked& x, int64_t unit, int8_t* ready) {
+  const int64_t blocks = x.act.width / 32, padded = (blocks + 3) / 4 * 4, first = unit * kPanelCols;
+  if (x.count > few(x.act.width)) {
+    const int64_t count = x.count - first < kPanelCols ? x.count - first : kPanelCols;
+    return make_tile(x, first, count, kind == Kind::mxfp4, ready + first * blocks * 40);
+  }
+  for (int64_t c = 0; c < x.count; c++) spread(x.act, x.row(c), kind == Kind::mxfp4, ready + c * padded * 64);
+}
+
+static void q8_fast(const Slab& w, const Picked& x, int8_t* ready, float* out, int64_t stride, Scratch& scratch) {
+  if (x.count > few(w.k)) {
+    if (w.kind == Kind::mxfp4) return gemm_in_parts<true>(w, x.count, ready, out, stride, scratch);
+    return gemm_in_parts<false>(w, x.count, ready, out, stride, scratch);
   }
   switch (x.count) {
     case 1:
-      return few_rows<1>(w, x, out, stride, scratch);
+      return few_rows<1>(w, x, ready, out, stride);
     case 2:
-      return few_rows<2>(w, x, out, stride, scratch);
+      return few_rows<2>(w, x, ready, out, stride);
     case 3:
-      return few_rows<3>(w, x, out, stride, scratch);
+      return few_rows<3>(w, x, ready, out, stride);
     case 4:
-      return few_rows<4>(w, x, out, stride, scratch);
+      return few_rows<4>(w, x, ready, out, stride);
   }
 }
+
+#else
+
+OSSIA_INLINE int64_t ready_bytes(Numerics, int64_t, int64_t) { return 0; }
+OSSIA_INLINE int64_t ready_units(const Picked&) { return 0; }
+OSSIA_INLINE void make_ready(Kind, const Picked&, int64_t, int8_t*) {}
 
 #endif
 
@@ -419,15 +497,17 @@ void lanes_dots(const Slab& w, const Picked& x, float* out, int64_t stride, Scra
   }
 }
 
-// out[i * stride + r] = dot of weight row r and picked activation row i.
-static void dots(const Slab& w, const Picked& x, float* out, int64_t stride, Scratch& scratch) {
+// out[i * stride + r] = dot of weight row r and picked activation row i. `ready` holds what make_ready wrote for each
+// unit of these rows: ready_bytes of memory, once per op and not per task.
+static void dots(const Slab& w, const Picked& x, [[maybe_unused]] int8_t* ready, float* out, int64_t stride,
+                 Scratch& scratch) {
   switch (x.act.numerics) {
 #if OSSIA_LEVEL == OSSIA_SCALAR
     case Numerics::q8:
       return q8_plain(w, x, out, stride);
 #else
     case Numerics::q8:
-      return q8_fast(w, x, out, stride, scratch);
+      return q8_fast(w, x, ready, out, stride, scratch);
 #endif
     case Numerics::bf16:
       return lanes_dots<uint16_t>(w, x, out, stride, scratch);

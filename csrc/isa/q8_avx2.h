@@ -141,38 +141,41 @@ OSSIA_INLINE void panel_scales(const float* const* rows, int64_t b, int64_t have
     for (int r = 0; r < 8; r++) out[i][r] = rows[r][b + i];
 }
 
-template <int P, int C, bool kMxfp4>
-OSSIA_INLINE void panel_class(const uint8_t* w, const float* ws, const PanelRow* x, int64_t cls, int64_t blocks,
+template <int P, int C, bool kMxfp4, class Ahead>
+OSSIA_INLINE void panel_class(const uint8_t* w, const float* ws, const int8_t* tile, int64_t blocks, const Ahead& ahead,
                               PanelSum (*out)[C]) {
+  const int32_t* x = reinterpret_cast<const int32_t*>(tile);
   PanelSum sums[C];
   const __m256i ones = _mm256_set1_epi16(1);
   for (int c = 0; c < C; c++) sums[c] = _mm256_setzero_ps();
-  for (int64_t b = cls; b < blocks; b += 4, w += 256, ws += 8) {
+  for (int64_t b = 0; b < blocks; b++, w += 256, ws += 8, x += 10 * C) {
+    ahead.ask();
     const __m256i* v = reinterpret_cast<const __m256i*>(w);
     __m256i dot[C];
-    for (int c = 0; c < C; c++) dot[c] = _mm256_set1_epi32(x[c].facts[b].excess);
+    for (int c = 0; c < C; c++) dot[c] = _mm256_set1_epi32(x[8 * C + c]);
     if (kMxfp4) {  // four products of 24 * 127 * 2 fit 16 bits
       for (int half = 0; half < 8; half += 4) {
         __m256i part[C];
         for (int c = 0; c < C; c++) part[c] = _mm256_setzero_si256();
         for (int i = half; i < half + 4; i++)
           for (int c = 0; c < C; c++)
-            part[c] = _mm256_add_epi16(
-                part[c], _mm256_maddubs_epi16(_mm256_load_si256(v + i), _mm256_set1_epi32(x[c].q[8 * b + i])));
+            part[c] = _mm256_add_epi16(part[c],
+                                       _mm256_maddubs_epi16(_mm256_load_si256(v + i), _mm256_set1_epi32(x[i * C + c])));
         for (int c = 0; c < C; c++) dot[c] = _mm256_add_epi32(dot[c], _mm256_madd_epi16(part[c], ones));
       }
     } else {
       for (int i = 0; i < 8; i++)
         for (int c = 0; c < C; c++)
-          dot[c] = _mm256_add_epi32(dot[c], dot_signed(_mm256_load_si256(v + i), _mm256_set1_epi32(x[c].q[8 * b + i])));
+          dot[c] = _mm256_add_epi32(dot[c], dot_signed(_mm256_load_si256(v + i), _mm256_set1_epi32(x[i * C + c])));
     }
     const __m256 s = _mm256_load_ps(ws);
     for (int c = 0; c < C; c++)
-      sums[c] =
-          _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[c]), _mm256_mul_ps(s, _mm256_set1_ps(x[c].facts[b].scale)), sums[c]);
+      sums[c] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[c]), _mm256_mul_ps(s, _mm256_set1_ps(from_bits(x[9 * C + c]))),
+                                sums[c]);
   }
   for (int c = 0; c < C; c++) out[0][c] = sums[c];
 }
+OSSIA_INLINE PanelSum load_sums(const float* p) { return _mm256_load_ps(p); }
 OSSIA_INLINE PanelSum add_sums(PanelSum a, PanelSum b) { return _mm256_add_ps(a, b); }
 OSSIA_INLINE void store_sums(float* out, PanelSum a, int64_t rows) {
   if (rows == 8) return _mm256_storeu_ps(out, a);

@@ -82,8 +82,7 @@ OSSIA_INLINE Classes step(const int8_t* const* w, const float* const* s, const S
 
 // ---- gemm panel: 16 rows; a block is 8 vectors of 4 elements of every row ----
 
-constexpr int kPanel = 16, kPanelCols = 12;
-constexpr int kTogether = 2;  // activation rows whose sums run side by side, to hide the latency of vpdpbusd
+constexpr int kPanel = 16, kPanelCols = 8;
 using PanelSum = __m512;
 
 // 16 bytes of each row to 4 vectors: 32 bits of row r in lane r.
@@ -147,51 +146,50 @@ OSSIA_INLINE void panel_scales(const float* const* rows, int64_t b, int64_t have
   }
 }
 
-// The blocks of one class of P interleaved panels times C rows; sums[p][c] are 16 partial sums.
-template <int P, int C, bool kMxfp4>
-OSSIA_INLINE void panel_class(const uint8_t* w, const float* ws, const PanelRow* x, int64_t cls, int64_t blocks,
-                              PanelSum (*out)[C]) {
-  constexpr int kSide = C < kTogether ? C : kTogether;
-  static_assert(C % kSide == 0, "a tile is whole groups");
-  const int32_t* q[C];
-  const BlockFacts* facts[C];
-  PanelSum sums[P][C];
-  for (int c = 0; c < C; c++) {
-    q[c] = x[c].q;
-    facts[c] = x[c].facts;
-    for (int p = 0; p < P; p++) sums[p][c] = _mm512_setzero_ps();
-  }
-  for (int64_t b = cls; b < blocks; b += 4, w += P * 512, ws += P * 16) {
+// One block of P panels times G rows of a tile of C: their dots run side by side, to hide the latency of vpdpbusd.
+template <int P, int C, int G>
+OSSIA_INLINE void panel_block(const uint8_t* w, const float* ws, const int32_t* x, int first, PanelSum (*sums)[C]) {
+  __m512i dot[P][G];
 #pragma GCC unroll 8
-    for (int first = 0; first < C; first += kSide) {
-      const uint8_t* v = w;
-      __asm__("" : "+r"(v));  // read the weights again: better a load than a spill
-      __m512i dot[P][kSide];
+  for (int g = 0; g < G; g++)
+    for (int p = 0; p < P; p++) dot[p][g] = _mm512_set1_epi32(x[8 * C + first + g]);
 #pragma GCC unroll 8
-      for (int g = 0; g < kSide; g++)
-        for (int p = 0; p < P; p++) dot[p][g] = _mm512_set1_epi32(facts[first + g][b].excess);
+  for (int i = 0; i < 8; i++) {
+    __m512i four[P];
+    for (int p = 0; p < P; p++) four[p] = _mm512_load_si512(w + p * 512 + 64 * i);
 #pragma GCC unroll 8
-      for (int i = 0; i < 8; i++) {
-        __m512i four[P];
-        for (int p = 0; p < P; p++) four[p] = _mm512_load_si512(v + p * 512 + 64 * i);
-#pragma GCC unroll 8
-        for (int g = 0; g < kSide; g++) {
-          const __m512i x4 = _mm512_set1_epi32(q[first + g][8 * b + i]);
-          for (int p = 0; p < P; p++) dot[p][g] = _mm512_dpbusd_epi32(dot[p][g], four[p], x4);
-        }
-      }
-#pragma GCC unroll 8
-      for (int g = 0; g < kSide; g++) {
-        const __m512 xs = _mm512_set1_ps(facts[first + g][b].scale);
-        for (int p = 0; p < P; p++)
-          sums[p][first + g] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[p][g]),
-                                               _mm512_mul_ps(xs, _mm512_load_ps(ws + p * 16)), sums[p][first + g]);
-      }
+    for (int g = 0; g < G; g++) {
+      const __m512i x4 = _mm512_set1_epi32(x[i * C + first + g]);
+      for (int p = 0; p < P; p++) dot[p][g] = _mm512_dpbusd_epi32(dot[p][g], four[p], x4);
     }
   }
-  for (int p = 0; p < P; p++)
-    for (int c = 0; c < C; c++) out[p][c] = sums[p][c];
+#pragma GCC unroll 8
+  for (int g = 0; g < G; g++) {
+    const __m512 xs = _mm512_set1_ps(from_bits(x[9 * C + first + g]));
+    for (int p = 0; p < P; p++)
+      sums[p][first + g] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[p][g]),
+                                           _mm512_mul_ps(xs, _mm512_load_ps(ws + p * 16)), sums[p][first + g]);
+  }
 }
+
+// The `blocks` blocks of one class of P interleaved panels times a tile of C rows; sums[p][c] are 16 partial sums.
+template <int P, int C, bool kMxfp4, class Ahead>
+OSSIA_INLINE void panel_class(const uint8_t* w, const float* ws, const int8_t* tile, int64_t blocks, const Ahead& ahead,
+                              PanelSum (*sums)[C]) {
+  constexpr int kSide = C > 4 ? (C + 1) / 2 : C;
+  const int32_t* x = reinterpret_cast<const int32_t*>(tile);
+#pragma GCC unroll 8
+  for (int c = 0; c < C; c++)
+    for (int p = 0; p < P; p++) sums[p][c] = _mm512_setzero_ps();
+  for (int64_t b = 0; b < blocks; b++, w += P * 512, ws += P * 16, x += 10 * C) {
+    ahead.ask();
+    panel_block<P, C, kSide>(w, ws, x, 0, sums);
+    const uint8_t* again = w;
+    __asm__("" : "+r"(again));  // read the weights again: better a load than a spill
+    if constexpr (C > kSide) panel_block<P, C, C - kSide>(again, ws, x, kSide, sums);
+  }
+}
+OSSIA_INLINE PanelSum load_sums(const float* p) { return _mm512_load_ps(p); }
 OSSIA_INLINE PanelSum add_sums(PanelSum a, PanelSum b) { return _mm512_add_ps(a, b); }
 OSSIA_INLINE void store_sums(float* out, PanelSum a, int64_t rows) {
   _mm512_mask_storeu_ps(out, static_cast<__mmask16>((1u << rows) - 1), a);

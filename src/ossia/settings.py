@@ -5,6 +5,7 @@ Everything Ossia lets a user set from outside is a field of `Settings`; a variab
 """
 
 import locale
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import environ as process_environ
@@ -26,6 +27,7 @@ _VARIABLES = {
     "OSSIA_THREADS": "threads the kernels use",
     "OSSIA_LANG": "language of messages: en, ko",
     "OSSIA_HISTORY": "off: the chat keeps no input history",
+    "OSSIA_PREFIX_CACHE": "computed prompts kept on the disk: off, on (up to 2 GiB), or a size such as 4GiB",
     "OSSIA_POCKET_BASE": "the pocket base as a local file (.whl or .gguf), for machines without a registry",
 }
 
@@ -35,7 +37,8 @@ class Settings:
     """What the environment says, read once.
 
     `data_dir` holds models (kept until `ossia rm`), `cache_dir` what can be made again, `config_dir`
-    the remembered model and the input history.
+    the remembered model and the input history. `prefix_cache_bytes`: what computed prompts may take of the
+    disk, None where they are not kept there.
     """
 
     model: str | None
@@ -47,6 +50,7 @@ class Settings:
     threads: int | None
     lang: Lang
     history: bool
+    prefix_cache_bytes: int | None
     pocket_base: Path | None
     hf_home: Path
     ollama_models: Path
@@ -76,6 +80,7 @@ def load_settings(env: Mapping[str, str] = process_environ) -> Settings:
         threads=_positive(env, "OSSIA_THREADS"),
         lang=cast(Lang, _choice(env, "OSSIA_LANG", get_args(Lang)) or _locale_lang(env)),
         history=_choice(env, "OSSIA_HISTORY", ("on", "off")) != "off",
+        prefix_cache_bytes=_size(env, "OSSIA_PREFIX_CACHE"),
         pocket_base=Path(env["OSSIA_POCKET_BASE"]) if env.get("OSSIA_POCKET_BASE") else None,
         hf_home=Path(env.get("HF_HOME") or home / ".cache" / "huggingface"),
         ollama_models=Path(env.get("OLLAMA_MODELS") or home / ".ollama" / "models"),
@@ -108,6 +113,23 @@ def _positive(env: Mapping[str, str], name: str) -> int | None:
             remedy=f"Set {name} to the number of threads, or unset it.",
         )
     return int(value)
+
+
+def _size(env: Mapping[str, str], name: str) -> int | None:
+    value = env.get(name, "")
+    if value in ("", "off"):
+        return None
+    if value == "on":
+        return 2 << 30
+    size = re.fullmatch(r"([1-9]\d{0,5}) ?([KMGT])(i?)B", value, re.ASCII)
+    if size is None:
+        raise SettingsError(
+            f"{name}={value!r} is neither off, on nor a size",
+            value=value,
+            limit=("off", "on", "a size"),
+            remedy=f"Set {name} to off, on, or a size such as 500MB or 4GiB.",
+        )
+    return int(size[1]) * (1024 if size[3] else 1000) ** (" KMGT".index(size[2]))
 
 
 def _locale_lang(env: Mapping[str, str]) -> Lang:

@@ -51,6 +51,7 @@ class M(Enum):
         "Show, check and compare conversations as tokens.", "대화를 토큰으로 보고 검사하고 견줍니다."
     )
     CMD_TOKENS = Text("Show how a text is cut into tokens.", "글이 토큰으로 어떻게 나뉘는지 보여 줍니다.")
+    CMD_BENCH = Text("Measure a model's speed.", "모델의 속도를 잽니다.")
     HELP_CHAT = Text(
         "Talk with a model in the terminal.\n\n"
         "/help lists what can be typed besides questions. When standard input is not a terminal, each line "
@@ -321,7 +322,6 @@ class M(Enum):
     COL_FORMAT = Text("format", "형식")
     COL_USABLE = Text("usable", "쓸 수 있음")
     STAR_DEFAULT = Text("* used when no model is named", "* 모델을 지정하지 않으면 쓰는 모델")
-    NOT_THIS_FORMAT = Text("not yet in this format", "이 형식은 아직 못 씀")
     YES = Text("yes", "예")
     NO_MODELS = Text(
         "No model here yet. Get the small one: ossia pull pocket",

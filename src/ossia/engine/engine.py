@@ -21,6 +21,7 @@ from ossia.engine.paging import BlockStore, Paging
 from ossia.engine.scheduler import Chunk, Scheduler
 from ossia.engine.sequence import Sequence, new_sequence
 from ossia.engine.sizing import EngineOptions, PoolPlan, plan_pools
+from ossia.engine.snapshots import SnapshotStore, open_store
 from ossia.engine.switch_interval import SwitchInterval
 from ossia.errors import ContextLengthError, InputError
 from ossia.model.batch import Batch
@@ -63,6 +64,8 @@ class EngineStats:
     steps: int
     prompt_tokens: int  # submitted
     cached_tokens: int  # of these, taken from the prefix cache
+    restored_tokens: int  # in prefixes read from the disk
+    stored_bytes: int  # written there
     computed_tokens: int  # passed through the model, recomputation after preemption included
     generated_tokens: int
     preemptions: int
@@ -104,6 +107,7 @@ class Engine:
         model_context: int,
         options: EngineOptions,
         observer: LogitsObserver | None = None,
+        disk: SnapshotStore | None = None,
     ) -> None:
         self.vocab_size = vocab_size
         self.context_length = min(plan.context_length, model_context)
@@ -119,7 +123,9 @@ class Engine:
             sliding_window=sliding_window,
             snapshot_every=options.snapshot_every,
             prefix_cache=options.prefix_cache,
+            disk=disk,
         )
+        self._disk = disk
         self._scheduler = Scheduler(
             self._paging,
             max_batch_tokens=options.max_batch_tokens,
@@ -200,6 +206,11 @@ class Engine:
         if sequence.status == "running":
             self._scheduler.preempt(sequence)
 
+    def flush(self) -> None:
+        """Wait until the prefixes taken so far are on the disk, as the interpreter's end does anyway."""
+        if self._disk is not None:
+            self._disk.flush()
+
     @property
     def stats(self) -> EngineStats:
         """A snapshot of counters and gauges."""
@@ -208,6 +219,8 @@ class Engine:
             steps=counters.steps,
             prompt_tokens=counters.prompt_tokens,
             cached_tokens=counters.cached_tokens,
+            restored_tokens=self._disk.restored_tokens if self._disk else 0,
+            stored_bytes=self._disk.stored_bytes if self._disk else 0,
             computed_tokens=counters.computed_tokens,
             generated_tokens=counters.generated_tokens,
             preemptions=scheduler.preemptions,
@@ -354,6 +367,7 @@ def build_engine(
         model_context=config.max_position_embeddings,
         options=options,
         observer=observer,
+        disk=open_store(options.snapshots, config, numerics, store.views) if options.snapshots else None,
     )
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ossia.engine.block_pool import BlockPool
 from ossia.engine.prefix_cache import PrefixCache, Snapshot, first_visible
 from ossia.engine.sequence import NO_BLOCK, Sequence
+from ossia.engine.snapshots.store import SnapshotStore, Stored
 from ossia.model.kv_cache import BLOCK, Group
 
 
@@ -33,6 +34,7 @@ class Paging:
     """Gives sequences their blocks, from two pools and the prefix cache.
 
     `snapshot_every`: tokens between snapshots that nothing else asks for. `prefix_cache` False keeps none.
+    `disk`: where prompts are stored and found beside that.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Paging:
         sliding_window: int,
         snapshot_every: int,
         prefix_cache: bool,
+        disk: SnapshotStore | None = None,
     ) -> None:
         assert window.num_blocks >= min(full.num_blocks, window_blocks_needed(sliding_window)), (
             f"{window.num_blocks} window blocks cannot hold a window of {sliding_window}"
@@ -55,6 +58,7 @@ class Paging:
         self._sliding_window = sliding_window
         self._snapshot_every = snapshot_every
         self._keeps = prefix_cache
+        self._disk = disk if prefix_cache else None
 
     @property
     def capacity(self) -> int:
@@ -69,6 +73,8 @@ class Paging:
         assert sequence.num_blocks == 0, "only a sequence without blocks can be resumed"
         known = sequence.token_ids[: sequence.num_tokens]
         snapshot = self.cache.find(known) if self._keeps else None
+        if self._disk is not None and self._restore(sequence, snapshot, self._disk):
+            return sequence.num_computed
         if snapshot is None:
             return 0
         self._share(sequence, snapshot)
@@ -118,6 +124,8 @@ class Paging:
         if self._keeps:
             for position in self._snapshots_due(sequence, start, sequence.num_computed):
                 self.cache.keep(sequence, position)
+                if self._disk is not None:
+                    self._disk.offer(sequence, position)
         visible = first_visible(sequence.num_computed, self._sliding_window) // BLOCK
         for i in range(sequence.window_start, min(visible, sequence.num_blocks)):
             self.window.release(int(sequence.window_table[i]))
@@ -138,6 +146,48 @@ class Paging:
         sequence.full_table[: sequence.num_blocks] = NO_BLOCK
         sequence.window_table[: sequence.num_blocks] = NO_BLOCK
         sequence.num_blocks = sequence.window_start = sequence.num_computed = 0
+
+    def _restore(self, sequence: Sequence, snapshot: Snapshot | None, disk: SnapshotStore) -> bool:
+        """Begin with a prefix from the disk, if one is so much longer than the cached one that it pays."""
+        cached = snapshot.position if snapshot is not None else 0
+        for stored in disk.find(sequence):
+            restored = stored.position >= cached + disk.spacing and self._has_room_for(stored)
+            if restored and not self._read(sequence, snapshot, stored, disk):
+                continue  # it was damaged, and is no longer there
+            disk.begin(sequence, stored.position)
+            return restored
+        disk.begin(sequence, 0)
+        return False
+
+    def _has_room_for(self, stored: Stored) -> bool:
+        blocks = -(-stored.position // BLOCK)
+        return blocks <= self.full.available and blocks - stored.window_start <= self.window.available
+
+    def _read(
+        self, sequence: Sequence, snapshot: Snapshot | None, stored: Stored, disk: SnapshotStore
+    ) -> bool:
+        """Fill blocks of its own from the disk, behind those of the cached prefix, and keep them."""
+        shared = snapshot.full_blocks() if snapshot is not None else []
+        for block in shared:
+            self.full.share(block)
+        blocks = -(-stored.position // BLOCK)
+        first = stored.window_start
+        full = shared + [self._must_take(self.full) for _ in range(blocks - len(shared))]
+        window = [self._must_take(self.window) for _ in range(blocks - first)]
+        sequence.full_table[:blocks] = full
+        sequence.window_table[first:blocks] = window
+        sequence.num_blocks, sequence.window_start = blocks, first
+        if not disk.load(stored, full, len(shared), window):
+            self.release(sequence)
+            return False
+        sequence.num_computed = stored.position
+        self.cache.keep(sequence, stored.position)
+        return True
+
+    def _must_take(self, pool: BlockPool) -> int:
+        block = self._take(pool)
+        assert block is not None, "the room was counted before"
+        return block
 
     def _share(self, sequence: Sequence, snapshot: Snapshot) -> None:
         """Hold the snapshot's complete blocks; what lies before its window stays NO_BLOCK."""

@@ -41,6 +41,8 @@ class Sequence:
     finish: Finish | None = None
     cached_tokens: int = 0  # prompt tokens taken from the prefix cache
     admitted: bool = False
+    stored: int = 0  # prompt tokens that a snapshot on disk has
+    store_prompt: bool = False  # whether more of them shall come there
     preemptions: int = 0
 
     @property

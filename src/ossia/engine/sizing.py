@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import psutil
 
 from ossia.engine.paging import window_blocks_needed
+from ossia.engine.snapshots import SnapshotOptions
 from ossia.errors import ContextLengthError, InputError, MemoryLimitError
 from ossia.model.kv_cache import BLOCK
 
@@ -24,8 +25,8 @@ class EngineOptions:
 
     `max_batch_tokens`: tokens computed in one step. `max_chunk`: most of them from one sequence (None: no
     limit of its own). `max_context`: prompt + answer, at most (None: the model's limit, or what memory
-    allows). `kv_bytes`: size of the KV cache (None: up to half of the memory to spare). None of these changes
-    a result, only when it comes.
+    allows). `kv_bytes`: size of the KV cache (None: up to half of the memory to spare). `snapshots`: where
+    prefixes outlive the process (None: nowhere). None of these changes a result, only when it comes.
     """
 
     max_batch_tokens: int = 512
@@ -35,6 +36,7 @@ class EngineOptions:
     snapshot_every: int = 1024
     prefix_cache: bool = True
     max_chunk: int | None = None
+    snapshots: SnapshotOptions | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_batch_tokens", "max_sequences", "max_context", "snapshot_every", "max_chunk"):

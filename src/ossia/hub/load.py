@@ -3,6 +3,8 @@
 Never opens a connection: what is not on this computer is an error that names the command to get it.
 """
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Literal, cast, get_args
 
 import psutil
@@ -10,16 +12,19 @@ import psutil
 from ossia.agent.model import Model
 from ossia.backends.native import NativeBackend
 from ossia.engine import EngineOptions, build_engine
+from ossia.engine.snapshots import SnapshotOptions, model_identity
 from ossia.errors import CheckpointError, ContextLengthError, MemoryLimitError, SettingsError
 from ossia.harmony.grammar import GrammarCompiler
 from ossia.hub.cache import human
 from ossia.hub.card import O200K_VOCAB, card_of
 from ossia.hub.default import choose_default
+from ossia.hub.gguf.tokenizer import gguf_tokenizer
 from ossia.hub.progress import Progress, silent
 from ossia.hub.sources import FoundModel, locate, require_loadable
 from ossia.kernels.cpu import configure
-from ossia.model.checkpoint import open_checkpoint
-from ossia.model.config import ModelConfig, load_config
+from ossia.model.checkpoint import GgufCheckpoint, open_checkpoint
+from ossia.model.config import ModelConfig
+from ossia.model.gguf.container import parts_of
 from ossia.model.plan import MemoryPlan, memory_plan
 from ossia.model.weights import load_weights
 from ossia.settings import Numerics, Settings, load_settings
@@ -38,6 +43,7 @@ def load(
     isa: str | None = None,
     max_context: int | None = None,
     max_sequences: int = 8,
+    prefix_cache: Path | None = None,
     progress: Progress = silent,
     settings: Settings | None = None,
 ) -> Model:
@@ -45,50 +51,60 @@ def load(
 
     `numerics` ("q8", "bf16", "f32"), `threads` and `isa` default to the settings, `max_context` (tokens of
     prompt and answer) to the model's limit or what memory allows; up to `max_sequences` are answered at once.
-    Never uses a network.
+    `prefix_cache`: a folder for computed prompts, whose next start is then nearly free (None: as the setting
+    OSSIA_PREFIX_CACHE says, else nothing is written). Never uses a network.
 
     Raises ModelNotFoundError (not here: the remedy is `ossia pull`), CheckpointError, ConfigError,
     MemoryLimitError and ContextLengthError before anything large is read, SettingsError, IsaUnavailableError.
     """
     settings = settings or load_settings()
     chosen = _numerics(numerics or settings.numerics)
-    options = EngineOptions(max_sequences=max_sequences, max_context=max_context)
     found = locate(choose_default(name, settings), settings)
     require_loadable(found)
-    config = load_config(found.path)
-    require_memory(found.name, memory_plan(config, chosen, _context(config, max_context)), config)
+    checkpoint = open_checkpoint(found.path)
+    config = checkpoint.config
+    plan = memory_plan(config, chosen, _context(config, max_context))
+    fits = require_memory(found.name, plan, config, mapped=found.mapped)
+    options = EngineOptions(
+        max_sequences=max_sequences,
+        max_context=max_context,
+        snapshots=_snapshots(found.path, prefix_cache, settings),
+    )
     configure(isa or settings.isa, settings.threads if threads is None else threads)
-    checkpoint = open_checkpoint(found.path, config)
-    tokenizer = _tokenizer(found, config)
+    if isinstance(checkpoint, GgufCheckpoint):
+        tokenizer = gguf_tokenizer(checkpoint.gguf, found.name)
+    else:
+        tokenizer = _tokenizer(found, config)
     grammar = GrammarCompiler(tokenizer)  # prepares itself while the weights are read
-    size = checkpoint.size_bytes
     weights = load_weights(
         checkpoint,
         config,
         chosen,
-        lambda done, total: progress(f"loading {found.name}", size * done // total, size),
+        lambda done, total: progress(f"loading {found.name}", done, total),
+        populate=fits == "fits",  # else experts come from the disk as they are chosen
     )
     backend = NativeBackend(build_engine(config, weights, chosen, options))
     return Model(backend, tokenizer, card_of(found, config, backend.context_length), grammar)
 
 
-def fit(plan: MemoryPlan, config: ModelConfig, available: int) -> Fit:
+def fit(plan: MemoryPlan, config: ModelConfig, available: int, *, mapped: bool = True) -> Fit:
     """Whether `plan` fits into `available` bytes.
 
     MXFP4 experts and the embedding stay mapped files whose pages the system may drop and read again. So a
     model whose own memory and half of those pages fit still runs, at the disk's pace now and then ("tight").
+    Not so, `mapped` false, for GGUF: its experts are rearranged into memory of our own.
     """
     if plan.total <= available:
         return "fits"
-    return "tight" if plan.total - _mapped(plan, config) // 2 <= available else "too large"
+    return "tight" if plan.total - _mapped(plan, config, mapped) // 2 <= available else "too large"
 
 
-def require_memory(name: str, plan: MemoryPlan, config: ModelConfig) -> None:
-    """Raise MemoryLimitError, before anything is loaded, when a model is too large for available memory."""
+def require_memory(name: str, plan: MemoryPlan, config: ModelConfig, *, mapped: bool = True) -> Fit:
+    """How a model fits available memory; raises MemoryLimitError, before loading anything, if it does not."""
     available = psutil.virtual_memory().available
-    if fit(plan, config, available) != "too large":
-        return
-    least = plan.total - _mapped(plan, config) // 2
+    if (fits := fit(plan, config, available, mapped=mapped)) != "too large":
+        return fits
+    least = plan.total - _mapped(plan, config, mapped) // 2
     raise MemoryLimitError(
         f"{name} needs at least {human(least)} of memory ({human(plan.total)} to run well), "
         f"{human(available)} are available",
@@ -98,7 +114,9 @@ def require_memory(name: str, plan: MemoryPlan, config: ModelConfig) -> None:
     )
 
 
-def _mapped(plan: MemoryPlan, config: ModelConfig) -> int:
+def _mapped(plan: MemoryPlan, config: ModelConfig, mapped: bool) -> int:
+    if not mapped:
+        return 0
     return plan.embedding + (plan.experts if config.quantization == "mxfp4" else 0)
 
 
@@ -124,6 +142,16 @@ def _numerics(name: str) -> Numerics:
             remedy=f"Choose one of {', '.join(get_args(Numerics))}.",
         )
     return cast(Numerics, name)
+
+
+def _snapshots(model: Path, folder: Path | None, settings: Settings) -> SnapshotOptions | None:
+    """Where this model's computed prompts are kept, and within how many bytes; None for nowhere."""
+    size = settings.prefix_cache_bytes
+    if folder is None and size is None:
+        return None
+    files = list(model.glob("*.safetensors")) if model.is_dir() else parts_of(model)
+    options = SnapshotOptions(folder or settings.cache_dir / "prefixes", model_identity(files))
+    return options if size is None else replace(options, size_bytes=size)
 
 
 def _tokenizer(model: FoundModel, config: ModelConfig) -> Tokenizer:

@@ -2,11 +2,10 @@
 
 Looks only; never writes and never uses a network. Lists gpt-oss-architecture models in the Hugging Face
 cache (``models--openai--gpt-oss-20b/snapshots/<commit>``), Ollama's store (``manifests/…`` naming
-``blobs/sha256-…``) and LM Studio's folders. GGUF files are listed, but this version loads safetensors.
+``blobs/sha256-…``) and LM Studio's folders, as safetensors or GGUF.
 """
 
 import json
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Literal, cast
 from ossia.errors import CheckpointError, ModelNotFoundError
 from ossia.hub.cache import hf_hub_dir, models_dir, size_of
 from ossia.hub.names import ModelName, canonical, resolve
+from ossia.model.gguf.container import is_gpt_oss, parts_of
 from ossia.settings import Settings
 
 Source = Literal["ossia", "huggingface", "lmstudio", "ollama", "folder"]
@@ -25,9 +25,7 @@ SYNTHETIC_KEY = "ossia_synthetic"
 
 _ORDER: tuple[Source, ...] = ("ossia", "huggingface", "lmstudio", "ollama", "folder")
 _MODEL_TYPE = "gpt_oss"
-_GGUF_ARCHITECTURES = ("gpt-oss", "gptoss")  # llama.cpp's name, and the one Ollama's first files carried
 _OLLAMA_MODEL_LAYER = "application/vnd.ollama.image.model"
-_GGUF_HEAD = struct.Struct("<4sIQQQ")  # magic, version, tensors, keys, length of the first key
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +46,13 @@ class FoundModel:
 
     @property
     def loadable(self) -> bool:
-        """Whether `ossia.load` can load it: complete safetensors."""
-        return self.complete and self.format == "safetensors"
+        """Whether all its files are there. (That a GGUF's tensors are of a type we read, opening it says.)"""
+        return self.complete
+
+    @property
+    def mapped(self) -> bool:
+        """Whether experts stay in the file's pages: not from GGUF, whose blocks are in another order."""
+        return self.format == "safetensors"
 
 
 def find_models(settings: Settings) -> list[FoundModel]:
@@ -61,7 +64,7 @@ def find_models(settings: Settings) -> list[FoundModel]:
 def locate(name: str, settings: Settings) -> FoundModel:
     """The copy of the model called `name` to use: a loadable one where there are several.
 
-    The answer may be incomplete or GGUF (`require_loadable` refuses those). Raises ModelNotFoundError when
+    The answer may be incomplete (`require_loadable` refuses that). Raises ModelNotFoundError when
     the name is unknown, or known and not on this computer.
     """
     models = find_models(settings)
@@ -71,25 +74,18 @@ def locate(name: str, settings: Settings) -> FoundModel:
     copies = [model for model in models if model.name == target.id]
     if not copies:
         raise _not_here(target, models)
-    return min(copies, key=lambda model: (not model.loadable, not model.complete, _ORDER.index(model.source)))
+    # GGUF takes longer to load, and memory of our own.
+    return min(copies, key=lambda model: (not model.loadable, not model.mapped, _ORDER.index(model.source)))
 
 
 def require_loadable(model: FoundModel) -> None:
-    """Raise CheckpointError, with the remedy, for an incomplete model or a format not loaded yet."""
-    if model.format == "gguf":
-        wanted = model.name if model.source != "folder" and "/" in model.name else "openai/gpt-oss-20b"
-        raise CheckpointError(
-            f"found {model.name} as GGUF ({model.path}): this version loads safetensors",
-            value=str(model.path),
-            limit="safetensors",
-            remedy=f"Run: ossia pull {wanted}",
-        )
+    """Raise CheckpointError, with the remedy, for an incomplete model."""
     if model.missing:
         again = "Complete the folder." if model.source == "folder" else f"Run: ossia pull {model.name}"
         raise CheckpointError(
             f"{model.name} is incomplete at {model.path}: {model.missing}",
             value=model.missing,
-            limit="config.json, safetensors, tokenizer",
+            limit="every part" if model.format == "gguf" else "config.json, safetensors, tokenizer",
             remedy=again,
         )
 
@@ -97,7 +93,7 @@ def require_loadable(model: FoundModel) -> None:
 def inspect_path(path: Path) -> FoundModel:
     """The model in one folder (HF files, or `original/` inside it) or GGUF file, whatever its state."""
     if path.is_file():
-        return FoundModel(str(path), "folder", path, "gguf", path.stat().st_size)
+        return _gguf_model(str(path), "folder", path)
     return _folder_model(str(path), "folder", path)
 
 
@@ -166,7 +162,7 @@ def _ollama(settings: Settings) -> Iterator[FoundModel]:
         blob = settings.ollama_models / "blobs" / digest.replace(":", "-")
         *owner, model, tag = manifest.relative_to(root).parts
         name = "/".join((*(part for part in owner if part not in ("registry.ollama.ai", "library")), model))
-        if blob.is_file() and gguf_architecture(blob) in _GGUF_ARCHITECTURES:
+        if blob.is_file() and is_gpt_oss(blob):
             missing = (
                 ""
                 if blob.stat().st_size == size
@@ -194,19 +190,28 @@ def _is_gpt_oss(folder: Path, name: str) -> bool:
         if config := read_config(place):
             return config.get("model_type", _MODEL_TYPE if "swiglu_limit" in config else None) == _MODEL_TYPE
     if ggufs := sorted(folder.glob("*.gguf")):
-        return gguf_architecture(ggufs[0]) in _GGUF_ARCHITECTURES
+        return any(is_gpt_oss(path) for path in ggufs)
     return "gpt-oss" in name.lower()
 
 
 def _folder_model(name: str, source: Source, folder: Path) -> FoundModel:
     ggufs = sorted(folder.glob("*.gguf"))
     if ggufs and not (folder / "config.json").exists():
-        return FoundModel(name, source, ggufs[0], "gguf", sum(size_of(path) for path in ggufs))
+        return _gguf_model(name, source, next((path for path in ggufs if is_gpt_oss(path)), ggufs[0]))
     place = folder
     if not any(folder.glob("*.safetensors")) and any((folder / "original").glob("*.safetensors")):
         place = folder / "original"
     synthetic = bool(read_config(place).get(SYNTHETIC_KEY))
     return FoundModel(name, source, place, "safetensors", size_of(folder), _missing(place), synthetic)
+
+
+def _gguf_model(name: str, source: Source, path: Path) -> FoundModel:
+    """The model of a GGUF file and the parts it was split into."""
+    parts = parts_of(path)
+    absent = [part.name for part in parts if not part.is_file()]
+    missing = f"{len(absent)} of {len(parts)} parts missing ({absent[0]})" if absent else ""
+    size = sum(size_of(part) for part in parts if part.is_file())
+    return FoundModel(name, source, parts[0], "gguf", size, missing)
 
 
 def _missing(folder: Path) -> str:
@@ -234,27 +239,6 @@ def _with_size(model: FoundModel, size_bytes: int) -> FoundModel:
     return FoundModel(
         model.name, model.source, model.path, model.format, size_bytes, model.missing, model.synthetic
     )
-
-
-def gguf_architecture(path: Path) -> str:
-    """`general.architecture` of a GGUF file, which its writers put first; "" when it is not there."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(4096)
-    except OSError:
-        return ""
-    if len(head) < _GGUF_HEAD.size:
-        return ""
-    magic, _version, _tensors, _keys, length = _GGUF_HEAD.unpack_from(head)
-    key_end = _GGUF_HEAD.size + length
-    if (
-        magic != b"GGUF"
-        or head[_GGUF_HEAD.size : key_end] != b"general.architecture"
-        or len(head) < key_end + 12
-    ):
-        return ""
-    kind, size = struct.unpack_from("<IQ", head, key_end)
-    return head[key_end + 12 : key_end + 12 + size].decode("utf-8", "replace") if kind == 8 else ""
 
 
 def _read_json(path: Path) -> object:

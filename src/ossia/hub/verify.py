@@ -1,7 +1,7 @@
 """Is a model what it should be: its tensors' names, shapes and types, and its files' hashes.
 
 Hashes come from where the files came from: Ossia's own models carry a stamp (`ossia.json`, written when
-they were made), the Hugging Face cache names each blob after its hash.
+they were made), the Hugging Face cache and Ollama name each blob after its hash.
 """
 
 import json
@@ -15,10 +15,10 @@ from ossia.hub.cache import digest_of, size_of, write_atomic
 from ossia.hub.progress import Progress, silent
 from ossia.hub.sources import FoundModel, require_loadable
 from ossia.model.checkpoint import open_checkpoint
-from ossia.model.config import load_config
+from ossia.model.gguf.container import parts_of
 
 STAMP = "ossia.json"
-_DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_DIGEST = re.compile(r"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{40})$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,11 @@ def verify(model: FoundModel, *, progress: Progress = silent) -> Verification:
     Raises CheckpointError, ConfigError or HashMismatchError for the first thing that is wrong.
     """
     require_loadable(model)
-    hashed, unhashed = check_hashes(model.path, name=model.name, progress=progress)
-    config = load_config(model.path)
-    checkpoint = open_checkpoint(model.path, config)
-    return Verification(len(checkpoint.names), hashed, unhashed)
+    if model.format == "gguf":
+        hashed, unhashed = _check_parts(model, progress)
+    else:
+        hashed, unhashed = check_hashes(model.path, name=model.name, progress=progress)
+    return Verification(len(open_checkpoint(model.path).names), hashed, unhashed)
 
 
 def check_hashes(
@@ -66,24 +67,38 @@ def check_hashes(
             limit=sorted(expected),
             remedy=f"Run: ossia pull {name}",
         )
-    total, before, what = sum(size_of(folder / file) for file in expected), 0, f"checking {name}"
+    _check_digests({folder / file: digest for file, digest in expected.items()}, name, progress)
+    others = (path.name for path in folder.iterdir() if path.is_file() and path.name not in expected)
+    return tuple(expected), tuple(sorted(file for file in others if file != STAMP))
+
+
+def _check_parts(model: FoundModel, progress: Progress) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The same for a GGUF model's files, where their names, or those of what they link to, end in a hash."""
+    parts = parts_of(model.path)
+    named = {part: _DIGEST.search(part.resolve().name) for part in parts}
+    _check_digests({part: found[0] for part, found in named.items() if found}, model.name, progress)
+    known = tuple(part.name for part in parts if named[part])
+    return known, tuple(part.name for part in parts if not named[part])
+
+
+def _check_digests(expected: dict[Path, str], name: str, progress: Progress) -> None:
+    """Compare files with their hashes; progress counts bytes over all. Raises HashMismatchError."""
+    total, before, what = sum(size_of(file) for file in expected), 0, f"checking {name}"
     for file, digest in expected.items():
         start = before
         actual = digest_of(
-            folder / file,
+            file,
             digest,
             progress=lambda _, done, __, start=start: progress(what, start + done, total),
         )
         if actual != digest:
             raise HashMismatchError(
-                f"{file} of {name} is not the file it should be: its hash is {actual}",
+                f"{file.name} of {name} is not the file it should be: its hash is {actual}",
                 value=actual,
                 limit=digest,
                 remedy=f"Run: ossia pull {name}",
             )
-        before += size_of(folder / file)
-    others = (path.name for path in folder.iterdir() if path.is_file() and path.name not in expected)
-    return tuple(expected), tuple(sorted(file for file in others if file != STAMP))
+        before += size_of(file)
 
 
 def write_stamp(folder: Path, version: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from ossia.kernels import _native
 from ossia.settings import Numerics
 
 BLOCK = 32  # elements that share a scale
@@ -128,6 +129,13 @@ class Matrix:
         assert self.scales is not None, f"{self.kind} weights need scales"
         _check("scales", self.scales, np.uint8 if self.kind == "mxfp4" else np.float32, blocks)
 
+    @staticmethod
+    def empty(experts: int, rows: int, width: int, numerics: Numerics) -> "Matrix":
+        """A dense weight whose rows are yet to be written; `width` is a multiple of 32."""
+        data = np.empty((experts, rows, width), _DTYPES[numerics])
+        scales = np.empty((experts, rows, width // BLOCK), np.float32) if numerics == "q8" else None
+        return Matrix(numerics, data, scales)
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """(E, N, K)"""
@@ -167,36 +175,37 @@ def bf16_to_f32(x: NDArray[np.uint16]) -> NDArray[np.float32]:
 
 
 def pack_matrix(w: NDArray[np.float32] | NDArray[np.uint16], numerics: Numerics) -> Matrix:
-    """A dense weight float32 or bf16 (N, K) or (E, N, K) as the Matrix that multiplies under `numerics`.
-
-    q8: per block of 32 along K, scale = max|w| / 127, rounded to nearest even (0 where max|w| < 2^-100).
-    A bf16 weight is kept as it is under bf16; f32 is rounded to bf16.
-    """
-    w = w[None] if w.ndim == 2 else w
-    if numerics == "bf16":
-        return Matrix("bf16", np.ascontiguousarray(w) if w.dtype == np.uint16 else f32_to_bf16(_as_f32(w)))
-    if numerics == "f32":
-        return Matrix("f32", np.ascontiguousarray(_as_f32(w)))
-    experts, rows, width = w.shape
-    data = np.empty((experts, rows, width), np.int8)
-    scales = np.empty((experts, rows, width // BLOCK), np.float32)
-    step = max(1, (1 << 22) // width)  # a few MiB of float32 at a time
+    """A dense weight float32 or bf16 (N, K) or (E, N, K) as the Matrix that multiplies under `numerics`."""
+    stack = w[None] if w.ndim == 2 else w
+    experts, rows, width = stack.shape
+    packed = Matrix.empty(experts, rows, width, numerics)
     for e in range(experts):
-        for first in range(0, rows, step):
-            part = slice(first, first + step)
-            data[e, part], scales[e, part] = _quantize_rows(_as_f32(w[e, part]))
-    return Matrix("q8", data, scales)
+        assert pack_rows(stack[e], packed, e), "a weight holds inf or NaN"
+    return packed
+
+
+def pack_rows(
+    w: NDArray[np.float32] | NDArray[np.uint16], into: Matrix, expert: int = 0, first: int = 0
+) -> bool:
+    """Write dense rows float32 or bf16 (n, K) as rows `first` to `first + n` of one of `into`'s weights.
+
+    q8: per block of 32 along K, scale = max|w| / 127, rounded to nearest even (0 where max|w| < 2^-100), on
+    the calling thread without the GIL; False, and rows not to be used, where a value is inf or NaN.
+    bf16: kept as it is, float32 rounded. f32: exact.
+    """
+    part = slice(first, first + len(w))
+    assert w.dtype in (np.uint16, np.float32), f"rows must be float32 or bf16's bits, got {w.dtype}"
+    assert into.kind != "mxfp4", "dense rows are not packed as MXFP4"
+    if into.kind == "q8":
+        assert into.scales is not None, "q8 weights need scales"
+        rows = np.require(w, requirements=["C", "A"])
+        return _native.pack_q8(rows, into.data[expert, part], into.scales[expert, part])
+    if into.kind == "bf16":
+        into.data[expert, part] = w if w.dtype == np.uint16 else f32_to_bf16(_as_f32(w))
+    else:
+        into.data[expert, part] = _as_f32(w)
+    return True
 
 
 def _as_f32(w: NDArray[Any]) -> NDArray[np.float32]:
-    return bf16_to_f32(w) if w.dtype == np.uint16 else np.asarray(w, np.float32)
-
-
-def _quantize_rows(w: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    blocks = w.reshape(w.shape[0], -1, BLOCK)
-    amax = np.abs(blocks).max(axis=2)
-    assert np.isfinite(amax).all(), "a weight holds inf or NaN"
-    scales = np.where(amax < 2.0**-100, np.float32(0), amax / np.float32(127)).astype(np.float32)
-    inverse = np.zeros_like(amax)
-    np.divide(np.float32(127), amax, out=inverse, where=scales > 0)
-    return np.rint(blocks * inverse[:, :, None]).astype(np.int8).reshape(w.shape), scales
+    return bf16_to_f32(w) if w.dtype == np.uint16 else w

@@ -5,9 +5,10 @@ So there are two pools of blocks, each with its own numbering: block b of a grou
 that group. Which sequence owns which block is the engine's business.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ossia.kernels.tensors import TILE, KVLayer
 from ossia.model.config import ModelConfig
@@ -54,3 +55,8 @@ class KVCache:
             if its_group == group:
                 layer.k[dst] = layer.k[src]
                 layer.v[dst] = layer.v[src]
+
+    def views(self, group: Group, block: int) -> list[NDArray[Any]]:
+        """K and V of one block in every layer of the group, each (Hkv, BLOCK, D), not copied."""
+        layers = [layer for layer, its in zip(self.layers, self._groups, strict=True) if its == group]
+        return [stored[block] for layer in layers for stored in (layer.k, layer.v)]

@@ -1,11 +1,8 @@
 """Weights ready to be multiplied: the checkpoint's experts as they lie in the file, the rest packed.
 
-MXFP4 experts are never copied: the published layout is the one the kernels read, so their pages stay the
-operating system's to share and to drop. Dense matrices are packed for the chosen numerics once, here.
+Says which tensor becomes what; how they come from the disk is loading's affair.
 """
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossia.kernels import cpu
-from ossia.kernels.tensors import Matrix, pack_matrix
-from ossia.model.checkpoint import Checkpoint, as_float32
+from ossia.kernels.tensors import Matrix
+from ossia.model.checkpoint import AnyCheckpoint
 from ossia.model.config import ModelConfig
+from ossia.model.loading import Jobs, Progress
 from ossia.settings import Numerics
 
 Floats = NDArray[np.float32]
-Progress = Callable[[int, int], None]
-"""Called with (parts done, parts in all)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,73 +49,41 @@ class Weights:
 
 
 def load_weights(
-    checkpoint: Checkpoint, config: ModelConfig, numerics: Numerics, progress: Progress | None = None
+    checkpoint: AnyCheckpoint,
+    config: ModelConfig,
+    numerics: Numerics,
+    progress: Progress | None = None,
+    populate: bool = True,
 ) -> Weights:
     """Map the experts and pack the dense matrices of `checkpoint`, on as many threads as the kernels use.
 
-    `progress` is called from the calling thread, with (parts done, parts in all).
+    `populate` brings the experts' pages into memory too, for where they fit; else they come when first used.
+    `progress` is called from the calling thread, with (bytes done, bytes in all).
+    Raises CheckpointError where the disk fails or a value of a dense part is inf or NaN.
     """
-    total = config.num_hidden_layers + 1
-    layers: list[LayerWeights] = []
-
-    def pack_layer(layer: int) -> LayerWeights:
-        return _layer(checkpoint, config, numerics, f"model.layers.{layer}.")
-
-    with ThreadPoolExecutor(cpu.current().threads) as pool:
-        # The unembedding is the largest matrix by far, so it begins first.
-        unembedding = pool.submit(pack_matrix, _dense(checkpoint.array("lm_head.weight")), numerics)
-        for packed in pool.map(pack_layer, range(config.num_hidden_layers)):
-            layers.append(packed)
-            if progress:
-                progress(len(layers), total)
-        head = unembedding.result()
-    if progress:
-        progress(total, total)
-    embedding = _dense(checkpoint.array("model.embed_tokens.weight"))
-    return Weights(embedding, tuple(layers), _vector(checkpoint, "model.norm.weight"), head)
+    jobs = Jobs(checkpoint, numerics, populate)
+    layers = tuple(_layer(jobs, config, f"model.layers.{n}.") for n in range(config.num_hidden_layers))
+    norm, head = jobs.vector("model.norm.weight"), jobs.dense("lm_head.weight")
+    embedding = jobs.embedding("model.embed_tokens.weight")
+    jobs.run(cpu.current().threads, progress)
+    return Weights(embedding, layers, norm, head)
 
 
-def _layer(ckpt: Checkpoint, c: ModelConfig, numerics: Numerics, at: str) -> LayerWeights:
+def _layer(jobs: Jobs, c: ModelConfig, at: str) -> LayerWeights:
     attn, experts = at + "self_attn.", at + "mlp.experts."
-    qkv = ("q_proj", "k_proj", "v_proj")
+    stacked = jobs.mxfp4_experts if c.quantization == "mxfp4" else jobs.dense_experts
     return LayerWeights(
-        attention_norm=_vector(ckpt, at + "input_layernorm.weight"),
-        qkv=pack_matrix(_joined([ckpt.array(f"{attn}{x}.weight") for x in qkv]), numerics),
-        qkv_bias=np.concatenate([as_float32(ckpt.array(f"{attn}{x}.bias")) for x in qkv]),
-        sinks=_vector(ckpt, attn + "sinks"),
-        out=pack_matrix(_dense(ckpt.array(attn + "o_proj.weight")), numerics),
-        out_bias=_vector(ckpt, attn + "o_proj.bias"),
-        moe_norm=_vector(ckpt, at + "post_attention_layernorm.weight"),
-        router=_vector(ckpt, at + "mlp.router.weight"),
-        router_bias=_vector(ckpt, at + "mlp.router.bias"),
-        gate_up=_experts(ckpt, c, numerics, experts + "gate_up_proj"),
-        gate_up_bias=_vector(ckpt, experts + "gate_up_proj_bias"),
-        down=_experts(ckpt, c, numerics, experts + "down_proj"),
-        down_bias=_vector(ckpt, experts + "down_proj_bias"),
+        attention_norm=jobs.vector(at + "input_layernorm.weight"),
+        qkv=jobs.dense(*(f"{attn}{x}_proj.weight" for x in "qkv")),
+        qkv_bias=jobs.vector(*(f"{attn}{x}_proj.bias" for x in "qkv")),
+        sinks=jobs.vector(attn + "sinks"),
+        out=jobs.dense(attn + "o_proj.weight"),
+        out_bias=jobs.vector(attn + "o_proj.bias"),
+        moe_norm=jobs.vector(at + "post_attention_layernorm.weight"),
+        router=jobs.vector(at + "mlp.router.weight"),
+        router_bias=jobs.vector(at + "mlp.router.bias"),
+        gate_up=stacked(experts + "gate_up_proj"),
+        gate_up_bias=jobs.vector(experts + "gate_up_proj_bias"),
+        down=stacked(experts + "down_proj"),
+        down_bias=jobs.vector(experts + "down_proj_bias"),
     )
-
-
-def _experts(ckpt: Checkpoint, c: ModelConfig, numerics: Numerics, name: str) -> Matrix:
-    if c.quantization == "mxfp4":
-        for part in ("_blocks", "_scales"):
-            ckpt.will_need(name + part)
-        blocks, scales = ckpt.array(name + "_blocks"), ckpt.array(name + "_scales")
-        return Matrix("mxfp4", blocks, scales)
-    stored = _dense(ckpt.array(name))  # (E, in, out)
-    return pack_matrix(np.ascontiguousarray(stored.swapaxes(1, 2)), numerics)
-
-
-def _vector(ckpt: Checkpoint, name: str) -> Floats:
-    """A small tensor of any rank as float32 of our own."""
-    return np.array(as_float32(ckpt.array(name)))
-
-
-def _dense(stored: NDArray[Any]) -> NDArray[Any]:
-    """bf16's bits as they are, anything else as float32; aligned and contiguous, copied only if need be."""
-    return np.require(stored if stored.dtype == np.uint16 else as_float32(stored), requirements=["C", "A"])
-
-
-def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Rows of all parts under one another, in one type."""
-    same = all(p.dtype == parts[0].dtype for p in parts)
-    return np.concatenate([_dense(p) if same else as_float32(p) for p in parts])

@@ -112,11 +112,11 @@ def test_an_unknown_quantisation_is_refused(settings, write_checkpoint):
         load("mine", settings=settings)
 
 
-def test_a_gguf_file_is_refused_with_the_remedy(settings, tmp_path):
+def test_a_damaged_gguf_file_is_refused_with_the_remedy(settings, tmp_path):
     (tmp_path / "gpt-oss-20b.gguf").write_bytes(b"GGUF")
-    with pytest.raises(CheckpointError, match="loads safetensors") as caught:
+    with pytest.raises(CheckpointError, match=r"gpt-oss-20b.gguf is not a whole GGUF file") as caught:
         load(str(tmp_path / "gpt-oss-20b.gguf"), settings=settings)
-    assert caught.value.remedy == "Run: ossia pull openai/gpt-oss-20b"
+    assert caught.value.remedy == "Fetch it again with the program it came from."
 
 
 def test_too_little_memory_is_refused_before_loading(settings, write_checkpoint, monkeypatch):

@@ -1,4 +1,4 @@
-"""What is found where, in which state; and that only complete safetensors are handed to the loader."""
+"""What is found where, in which state; and that only complete models are handed to the loader."""
 
 import hashlib
 import json
@@ -10,7 +10,8 @@ import pytest
 
 from ossia.errors import CheckpointError, ModelNotFoundError
 from ossia.hub.load import load
-from ossia.hub.sources import find_models, gguf_architecture, inspect_path, locate, require_loadable
+from ossia.hub.sources import find_models, inspect_path, locate, require_loadable
+from ossia.model.gguf.container import gguf_architecture
 
 COMMIT = "a" * 40
 
@@ -116,7 +117,7 @@ def test_an_original_only_download_is_loaded_from_original(settings, write_check
     assert inspect_path(tmp_path / "repo").loadable
 
 
-def test_ollamas_store_is_listed_as_gguf_and_refused_with_the_remedy(settings):
+def test_ollamas_store_is_listed_as_gguf(settings):
     blob = put_in_ollama(settings, "gpt-oss:20b", gguf_bytes("gptoss"))
     put_in_ollama(settings, "llama3:8b", gguf_bytes("llama"))
     [model] = find_models(settings)
@@ -126,11 +127,9 @@ def test_ollamas_store_is_listed_as_gguf_and_refused_with_the_remedy(settings):
         "gguf",
         blob,
     )
-    assert model.complete
-    assert not model.loadable
-    with pytest.raises(CheckpointError, match="this version loads safetensors") as caught:
-        require_loadable(model)
-    assert caught.value.remedy == "Run: ossia pull openai/gpt-oss-20b"
+    assert model.loadable
+    assert not model.mapped
+    require_loadable(model)
 
 
 def test_ollamas_unfinished_download(settings):
@@ -181,7 +180,24 @@ def test_lm_studios_folders(settings, write_checkpoint):
     assert found["someone/tuned"].loadable
 
 
-def test_a_loadable_copy_is_preferred_to_another_programs_gguf(settings, write_checkpoint, tmp_path):
+def test_a_gguf_file_in_parts(settings, tmp_path):
+    folder = settings.lmstudio_home / "models" / "someone" / "gpt-oss-120b-GGUF"
+    folder.mkdir(parents=True)
+    (folder / "a-projector.gguf").write_bytes(gguf_bytes("clip"))
+    for i in (1, 2, 3):
+        (folder / f"gpt-oss-120b-0000{i}-of-00003.gguf").write_bytes(gguf_bytes("gpt-oss"))
+    [model] = find_models(settings)
+    assert (model.path.name, model.complete) == ("gpt-oss-120b-00001-of-00003.gguf", True)
+    assert model.size_bytes == 3 * len(gguf_bytes("gpt-oss"))
+    (folder / "gpt-oss-120b-00002-of-00003.gguf").unlink()
+    model = inspect_path(folder / "gpt-oss-120b-00003-of-00003.gguf")
+    assert model.missing == "1 of 3 parts missing (gpt-oss-120b-00002-of-00003.gguf)"
+    with pytest.raises(CheckpointError, match="1 of 3 parts missing") as caught:
+        require_loadable(model)
+    assert caught.value.limit == "every part"
+
+
+def test_a_mapped_copy_is_preferred_to_another_programs_gguf(settings, write_checkpoint, tmp_path):
     put_in_ollama(settings, "gpt-oss:20b", gguf_bytes("gptoss"))
     put_in_hf_cache(settings, write_checkpoint(tmp_path / "src"), "openai/gpt-oss-20b")
     assert locate("gpt-oss", settings).source == "huggingface"

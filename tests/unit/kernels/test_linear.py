@@ -44,10 +44,10 @@ def test_linear_has_the_same_bits_everywhere(numerics, kind, tools, rng):
 
 @pytest.mark.parametrize("kind", ["q8", "mxfp4"])
 def test_long_rows_and_many_of_them_have_the_same_bits_everywhere(kind, tools, rng):
-    """2880 wide, as gpt-oss is: other tiles are chosen there, and 190 rows do not fit the cache at once."""
-    w = tools.matrix(rng, kind, 1, 21, 2880)
-    rows = rng.standard_normal((190, 2880))
-    for count in (1, 2, 3, 4, 5, 190):
+    """2880 wide, as gpt-oss is: tiles of every breadth, and 330 rows do not fit the cache at once."""
+    w = tools.matrix(rng, kind, 1, 37, 2880)
+    rows = rng.standard_normal((330, 2880))
+    for count in (*range(1, 17), 26, 330):
         x = tools.activation(rows[:count], "q8")
         tools.under_every_plan(lambda x=x: (multiply(x, w),))
 

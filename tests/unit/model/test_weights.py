@@ -15,7 +15,9 @@ from tiny_gptoss import (
     write_checkpoint,
 )
 
-from ossia.model.checkpoint import open_checkpoint
+from ossia.errors import CheckpointError
+from ossia.kernels.tensors import pack_matrix
+from ossia.model.checkpoint import Checkpoint, open_checkpoint
 from ossia.model.weights import load_weights
 
 
@@ -95,7 +97,70 @@ def test_tensors_at_odd_offsets_are_usable(tmp_path, stored):
     assert weights.layers[0].qkv.data.flags.aligned
 
 
-def test_progress_is_told_layer_by_layer(tiny_folder):
+@pytest.mark.parametrize("populate", [True, False])
+def test_progress_counts_bytes_up_to_all_of_them(tiny_folder, populate):
     seen = []
-    load(tiny_folder, "q8", progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(i, 5) for i in range(1, 6)]
+    load(tiny_folder, "q8", progress=lambda *step: seen.append(step), populate=populate)
+    size = open_checkpoint(tiny_folder).size_bytes
+    assert {total for _, total in seen} == {size}
+    assert [done for done, _ in seen] == sorted({done for done, _ in seen})
+    assert seen[-1] == (size, size)
+
+
+def same_matrix(got, expected):
+    np.testing.assert_array_equal(got.data, expected.data)
+    if expected.scales is not None:
+        np.testing.assert_array_equal(got.scales, expected.scales)
+
+
+@pytest.mark.parametrize("numerics", ["q8", "bf16", "f32"])
+@pytest.mark.parametrize("dtype", ["bf16", "f32", "f16"])
+def test_every_stored_type_is_packed_alike(tmp_path, tensors, dtype, numerics):
+    whole = dense_experts(tensors)
+    stored = (
+        {k: x.astype(np.float16) for k, x in whole.items()} if dtype == "f16" else as_stored(whole, dtype)
+    )
+    values = {k: x.astype(np.float32) for k, x in stored.items()} if dtype == "f16" else whole
+    weights = load(write_checkpoint(tmp_path, stored, CONFIG), numerics)
+    at = "model.layers.3."
+    same_matrix(weights.unembedding, pack_matrix(values["lm_head.weight"], numerics))
+    same_matrix(weights.layers[3].out, pack_matrix(values[at + "self_attn.o_proj.weight"], numerics))
+    down = values[at + "mlp.experts.down_proj"].swapaxes(1, 2)
+    same_matrix(weights.layers[3].down, pack_matrix(down, numerics))
+    assert (weights.layers[3].down_bias == values[at + "mlp.experts.down_proj_bias"]).all()
+
+
+@pytest.mark.parametrize("numerics", ["q8", "bf16", "f32"])
+def test_only_experts_and_embedding_are_mapped(tiny_folder, monkeypatch, numerics):
+    asked = []
+    mapped = Checkpoint.array
+    monkeypatch.setattr(Checkpoint, "array", lambda self, name: asked.append(name) or mapped(self, name))
+    load(tiny_folder, numerics)
+    assert {name.split(".")[-1] for name in asked if ".experts." in name} == {
+        f"{matrix}_{part}" for matrix in ("gate_up_proj", "down_proj") for part in ("blocks", "scales")
+    }
+    assert [name for name in asked if ".experts." not in name] == ["model.embed_tokens.weight"]
+
+
+@pytest.mark.parametrize("name", ["lm_head.weight", "model.layers.1.self_attn.sinks"])
+@pytest.mark.parametrize("dtype", ["bf16", "f32", "f16"])
+def test_inf_and_nan_in_a_damaged_checkpoint_are_its_readers_problem(tmp_path, tensors, name, dtype):
+    damaged = dict(tensors)
+    damaged[name] = tensors[name].copy()
+    damaged[name].reshape(-1)[-3] = np.nan
+    stored = as_stored(damaged, "bf16" if dtype == "bf16" else "f32")
+    if dtype == "f16":
+        stored = {k: x.astype(np.float16) if x.dtype == np.float32 else x for k, x in stored.items()}
+    with pytest.raises(CheckpointError, match=f"{name} holds inf or NaN") as e:
+        load(write_checkpoint(tmp_path, stored, quantised()), "q8")
+    assert e.value.value == name
+
+
+@pytest.mark.parametrize("numerics", ["q8", "bf16", "f32"])
+def test_a_file_cut_after_it_was_opened_is_an_error(tmp_path, stored, numerics):
+    folder = write_checkpoint(tmp_path, stored, quantised())
+    ckpt = open_checkpoint(folder)
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.truncate(8192)
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_weights(ckpt, ckpt.config, numerics)

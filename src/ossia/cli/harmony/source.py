@@ -26,8 +26,11 @@ from ossia.harmony.parse import parse
 from ossia.harmony.render import render_conversation
 from ossia.harmony.schema import SchemaMode
 from ossia.hub.card import card_of
+from ossia.hub.gguf.tokenizer import gguf_tokenizer
 from ossia.hub.sources import locate, require_loadable
 from ossia.model.config import load_config
+from ossia.model.gguf.config import gguf_config
+from ossia.model.gguf.container import open_gguf
 from ossia.tokenizer import Tokenizer, load_checkpoint_tokenizer, load_o200k_harmony
 from ossia.tools.calculator import calculator
 
@@ -111,9 +114,13 @@ def open_vocabulary(app: App) -> Vocabulary:
         return Vocabulary(load_o200k_harmony(), ModelCard("gpt-oss"))
     found = locate(name, app.settings)
     require_loadable(found)
-    brings_its_own = (found.path / "tokenizer.json").exists()
-    tok = load_checkpoint_tokenizer(found.path) if brings_its_own else load_o200k_harmony()
-    config = load_config(found.path)
+    if found.format == "gguf":
+        gguf = open_gguf(found.path)
+        tok, config = gguf_tokenizer(gguf, found.name), gguf_config(gguf)
+    else:
+        brings_its_own = (found.path / "tokenizer.json").exists()
+        tok = load_checkpoint_tokenizer(found.path) if brings_its_own else load_o200k_harmony()
+        config = load_config(found.path)
     return Vocabulary(tok, card_of(found, config, config.max_position_embeddings), asked_for=True)
 
 

@@ -79,7 +79,7 @@ def _facts(info: ModelInfo, app: App) -> Table:
         (M.INFO_CONTEXT, app.say(M.INFO_TOKENS, count=config.max_position_embeddings)),
         (M.INFO_NUMERICS, info.numerics),
         (M.INFO_AVAILABLE, human(info.available_bytes)),
-        (M.COL_USABLE, app.say(M.YES) if model.loadable else model.missing or app.say(M.NOT_THIS_FORMAT)),
+        (M.COL_USABLE, app.say(M.YES) if model.loadable else model.missing),
     ):
         table.add_row(app.say(heading), Text(for_stream(value, sys.stdout)))
     return table
@@ -93,7 +93,7 @@ def _memory_table(info: ModelInfo, plans: dict[int, MemoryPlan], app: App) -> Ta
     for length, plan in plans.items():
         weights = plan.experts + plan.embedding + plan.dense
         cache, work = plan.kv_full + plan.kv_window, plan.activations + plan.logits
-        said, style = _FITS[fit(plan, info.config, info.available_bytes)]
+        said, style = _FITS[fit(plan, info.config, info.available_bytes, mapped=info.model.mapped)]
         missing = human(max(plan.total - info.available_bytes, 0))
         sizes = map(human, (weights, cache, work, plan.total))
         table.add_row(f"{length:,}", *sizes, Text(app.say(said, missing=missing), style=style))
@@ -118,7 +118,7 @@ def _verdict(checked: Verification, app: App) -> str:
 
 def _to_dict(info: ModelInfo, plans: dict[int, MemoryPlan], checked: Verification | None) -> dict[str, Any]:
     def planned(plan: MemoryPlan) -> dict[str, Any]:
-        verdict = fit(plan, info.config, info.available_bytes)
+        verdict = fit(plan, info.config, info.available_bytes, mapped=info.model.mapped)
         return {**asdict(plan), "total": plan.total, "fit": verdict}
 
     return {

@@ -91,7 +91,7 @@ def _table(found: list[FoundModel], default: ModelName | None, app: App) -> Tabl
 def _usable(model: FoundModel, app: App) -> str:
     if model.loadable:
         return app.say(M.YES)
-    return model.missing or app.say(M.NOT_THIS_FORMAT)
+    return model.missing
 
 
 def _text(text: str) -> Text:

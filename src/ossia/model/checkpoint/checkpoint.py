@@ -6,6 +6,7 @@ range is right, before anything is loaded.
 """
 
 import json
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from ossia.errors import CheckpointError
 from ossia.model.checkpoint.layouts import Layout, Place, name_table
-from ossia.model.checkpoint.safetensors import TensorFile
+from ossia.model.checkpoint.safetensors import DTYPES, TensorFile
 from ossia.model.config import ModelConfig, load_config
 
 _INDEX = "model.safetensors.index.json"
@@ -23,7 +24,7 @@ _SHOWN = 5
 
 
 class Checkpoint:
-    """Mapped tensors. `array(name)` by Hugging Face name, whatever the layout on disk."""
+    """Tensors by Hugging Face name, whatever the layout on disk: mapped by `array`, read by `read_into`."""
 
     def __init__(
         self, folder: Path, config: ModelConfig, files: dict[str, TensorFile], layout: Layout
@@ -51,10 +52,47 @@ class Checkpoint:
         whole = self._files[place.stored].array(place.stored)
         return whole[place.first : place.first + place.shape[0]]
 
-    def will_need(self, name: str) -> None:
-        """Let the operating system start reading this tensor."""
-        stored = self._places[name].stored
-        self._files[stored].will_need(stored)
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape `array` has."""
+        return self._places[name].shape
+
+    def dtype(self, name: str) -> np.dtype[Any]:
+        """The type `array` has."""
+        file, stored, _ = self._find(name)
+        return DTYPES[file.infos[stored].dtype]
+
+    def position(self, name: str) -> tuple[str, int]:
+        """File and byte at which a tensor begins: a disk is read fastest in this order."""
+        file, stored, offset = self._find(name)
+        return file.path.name, file.infos[stored].begin + offset
+
+    def read_into(self, name: str, out: NDArray[Any], first: int = 0) -> None:
+        """Fill contiguous `out` (n, ...) with rows `first` to `first + n`, read without mapping or the GIL.
+
+        `out` has `dtype(name)` and a tensor's row. Raises CheckpointError where the disk fails.
+        """
+        file, stored, offset = self._find(name)
+        row = out[:1].nbytes
+        assert out.dtype == self.dtype(name), f"{name} is {self.dtype(name)}, read into {out.dtype}"
+        assert first + len(out) <= self.shape(name)[0], f"{name} has {self.shape(name)[0]} rows"
+        file.read_into(stored, offset + first * row, out)
+
+    def source(self, name: str) -> tuple[int, int]:
+        """An open descriptor and the byte at which a tensor begins; valid while this object lives."""
+        file, stored, offset = self._find(name)
+        return file.fd, file.infos[stored].begin + offset
+
+    def will_need(self, name: str, offset: int, size: int) -> None:
+        """Let the system start reading `size` bytes of a tensor from the disk."""
+        file, stored, begin = self._find(name)
+        file.will_need(stored, begin + offset, size)
+
+    def _find(self, name: str) -> tuple[TensorFile, str, int]:
+        """The file, the stored tensor, and the byte in it at which ours begins."""
+        place = self._places[name]
+        file = self._files[place.stored]
+        row = math.prod(place.stored_shape[1:]) * DTYPES[file.infos[place.stored].dtype].itemsize
+        return file, place.stored, place.first * row
 
 
 def open_checkpoint(folder: Path, config: ModelConfig | None = None) -> Checkpoint:

@@ -1,12 +1,15 @@
 """A safetensors file, mapped: a header of names, types, shapes and offsets, then the bytes.
 
 The format: 8 bytes little-endian header length N, N bytes JSON, data. Each tensor's `data_offsets` are
-relative to the data. Nothing is copied; pages are read when touched. Our own reader, because bulk data must
-stay in the page cache, shared, and MXFP4 tensors must come as views of it.
+relative to the data. Our own reader, because bulk data must stay in the page cache, shared, and MXFP4 tensors
+must come as views of it. What is needed in another form is read into the caller's memory instead: pages that
+are never touched through the mapping do not count as ours.
 """
 
 import json
 import mmap
+import os
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -24,7 +27,6 @@ DTYPES: dict[str, np.dtype[Any]] = {
 _OTHER_SIZES = {"BOOL": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "I16": 2, "U16": 2, "I32": 4,
                 "U32": 4, "I64": 8, "U64": 8, "F64": 8, "C64": 8}  # fmt: skip
 _MAX_HEADER = 100_000_000  # safetensors' own limit
-_WILLNEED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +41,20 @@ class TensorInfo:
 
 
 class TensorFile:
-    """One mapped file: `infos` by name, and read-only views that keep the mapping alive."""
+    """One mapped file: `infos` by name, read-only views that keep the mapping alive, and plain reading.
+
+    `fd` is open for as long as this object lives.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            with path.open("rb") as f:
-                size = f.seek(0, 2)
-                if size < 8:
-                    raise _broken(path, f"it has {size} bytes", size, "at least 8 bytes")
-                self._map = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
+            self.fd = os.open(path, os.O_RDONLY)
+            weakref.finalize(self, os.close, self.fd)
+            size = os.fstat(self.fd).st_size
+            if size < 8:
+                raise _broken(path, f"it has {size} bytes", size, "at least 8 bytes")
+            self._map = mmap.mmap(self.fd, 0, access=mmap.ACCESS_READ)
         except OSError as e:
             raise CheckpointError(
                 f"{path.name} cannot be read from {path.parent}: {e.strerror}", value=path.name,
@@ -63,13 +69,34 @@ class TensorFile:
         count = (info.end - info.begin) // dtype.itemsize
         return np.frombuffer(self._map, dtype, count, info.begin).reshape(info.shape)
 
-    def will_need(self, name: str) -> None:
-        """Let the kernel start reading this tensor's pages."""
-        if not hasattr(self._map, "madvise"):  # Windows
-            return
-        info = self.infos[name]
-        begin = info.begin - info.begin % mmap.PAGESIZE
-        self._map.madvise(_WILLNEED, begin, info.end - begin)
+    def read_into(self, name: str, offset: int, out: NDArray[Any]) -> None:
+        """Fill contiguous `out` with the tensor's bytes from `offset`, neither mapped nor with the GIL held.
+
+        Raises CheckpointError where the disk fails or the file has become shorter.
+        """
+        at, rest = self.infos[name].begin + offset, out.data.cast("B")
+        try:
+            while rest:
+                count = os.preadv(self.fd, [rest], at)
+                if not count:
+                    raise _broken(self.path, f"it ends inside {name}", at, self.infos[name].end)
+                at, rest = at + count, rest[count:]
+        except OSError as e:
+            raise self._unreadable(e) from e
+
+    def will_need(self, name: str, offset: int, size: int) -> None:
+        """Let the system start reading `size` bytes of the tensor from the disk."""
+        if hasattr(os, "posix_fadvise"):  # not on macOS
+            at = self.infos[name].begin + offset
+            os.posix_fadvise(self.fd, at, size, os.POSIX_FADV_WILLNEED)
+
+    def _unreadable(self, error: OSError) -> CheckpointError:
+        return CheckpointError(
+            f"{self.path.name} cannot be read from {self.path.parent}: {error.strerror}",
+            value=self.path.name,
+            limit="a readable file",
+            remedy="Check the disk, then fetch the model again.",
+        )
 
 
 def _read_header(path: Path, data: mmap.mmap, size: int) -> dict[str, TensorInfo]:

@@ -33,17 +33,8 @@ def test_every_truncation_is_a_checkpoint_error(tiny_base: Path, tmp_path: Path)
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     other = tmp_path / "other.gguf"
     other.write_bytes(b"PK\x03\x04" + bytes(200))
-    with pytest.raises(CheckpointError, match="not a GGUF file of version 3"):
+    with pytest.raises(CheckpointError, match="does not begin like one"):
         read_gguf(other)
-
-
-def test_another_version_is_refused(tiny_base: Path, tmp_path: Path) -> None:
-    data = bytearray(tiny_base.read_bytes())
-    data[4] = 2
-    old = tmp_path / "old.gguf"
-    old.write_bytes(data)
-    with pytest.raises(CheckpointError, match="version 3"):
-        read_gguf(old)
 
 
 def test_a_missing_tensor_is_named(tiny_base: Path) -> None:
@@ -59,5 +50,5 @@ def test_a_tensor_type_pocket_does_not_use_is_refused(tmp_path: Path) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    with pytest.raises(CheckpointError, match="tensor x is of a type"):
+    with pytest.raises(CheckpointError, match="tensor x is of a type pocket does not use: F16"):
         read_gguf(path)

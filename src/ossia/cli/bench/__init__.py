@@ -1,0 +1,1 @@
+"""``ossia bench``: synthetic checkpoints, and what a model reaches on this machine."""

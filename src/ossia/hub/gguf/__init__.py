@@ -1,0 +1,1 @@
+"""What Ossia makes of a GGUF file besides its weights."""

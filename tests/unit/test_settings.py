@@ -1,0 +1,39 @@
+import pytest
+
+from ossia.errors import SettingsError
+from ossia.settings import load_settings
+
+
+@pytest.mark.parametrize(
+    ("value", "size"),
+    [
+        ("", None),
+        ("off", None),
+        ("on", 2 << 30),
+        ("4GiB", 4 << 30),
+        ("500MB", 500_000_000),
+        ("1 TB", 10**12),
+        ("64KiB", 64 << 10),
+    ],
+)
+def test_the_prefix_cache_is_off_on_or_a_size(value, size):
+    assert load_settings({"OSSIA_PREFIX_CACHE": value}).prefix_cache_bytes == size
+
+
+def test_the_prefix_cache_is_off_unless_switched_on():
+    assert load_settings({}).prefix_cache_bytes is None
+
+
+@pytest.mark.parametrize(
+    "value", ["yes", "4", "0GiB", "-1GB", "1.5GiB", "4gib", "4 G", "٤GiB", "/tmp/x", "1000000000TB"]
+)
+def test_anything_else_is_an_error_with_a_remedy(value):
+    with pytest.raises(SettingsError, match="neither off, on nor a size") as caught:
+        load_settings({"OSSIA_PREFIX_CACHE": value})
+    assert caught.value.value == value
+    assert "4GiB" in str(caught.value.remedy)
+
+
+def test_an_unknown_variable_is_an_error():
+    with pytest.raises(SettingsError, match="unknown setting OSSIA_PREFIXCACHE"):
+        load_settings({"OSSIA_PREFIXCACHE": "on"})
