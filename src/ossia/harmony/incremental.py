@@ -11,7 +11,7 @@ from itertools import zip_longest
 from operator import is_not, ne
 
 from ossia.harmony.messages import Conversation, Message, SystemContent
-from ossia.harmony.render import declares_functions, drop_finished_analysis, render_message
+from ossia.harmony.render import assistant_opening, declares_functions, drop_finished_analysis, render_message
 from ossia.harmony.schema import SchemaMode
 from ossia.tokenizer.base import Tokenizer
 
@@ -57,7 +57,7 @@ class Rendering:
         self._drop = drop_analysis
         self._schema: SchemaMode = schema
         self._canonical = canonical
-        self._opening = array("i", [tok.markers.start, *tok.encode("assistant")])
+        self._opening = array("i", assistant_opening(tok))
         self._messages: Sequence[Message] = ()
         self._functions = False
         self._pieces: list[_Piece] = []  # of every message, in the conversation's order

@@ -65,8 +65,19 @@ def render_conversation(
     for message in messages:
         ids += render_message(message, tok, valid_functions=functions, schema=schema, canonical=canonical)
     if completion:
-        ids += [tok.markers.start, *tok.encode("assistant")]
+        ids += assistant_opening(tok)
     return ids
+
+
+def assistant_opening(tok: Tokenizer) -> list[int]:
+    """Return the ids a prompt ends in: ``<|start|>assistant``, which the model goes on from."""
+    return [tok.markers.start, *tok.encode("assistant")]
+
+
+def answer_after_thought(tok: Tokenizer) -> list[int]:
+    """Return the ids by which the model is made to answer: they end its thought and begin the final."""
+    marks = tok.markers
+    return [marks.end, *assistant_opening(tok), marks.channel, *tok.encode("final"), marks.message]
 
 
 def drop_finished_analysis(messages: Sequence[Message]) -> tuple[Message, ...]:

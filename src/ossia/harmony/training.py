@@ -16,7 +16,7 @@ from ossia.harmony.formats.fields import as_list, as_object, effort_of, text_of,
 from ossia.harmony.formats.text import ids_from_text
 from ossia.harmony.messages import Conversation, Message
 from ossia.harmony.parse import parse
-from ossia.harmony.render import declares_functions, drop_finished_analysis, render_message
+from ossia.harmony.render import assistant_opening, declares_functions, drop_finished_analysis, render_message
 from ossia.harmony.schema import SchemaMode
 from ossia.tokenizer.base import Tokenizer
 
@@ -136,7 +136,7 @@ class _View:
     def __init__(self, messages: Sequence[Message], tok: Tokenizer, schema: SchemaMode) -> None:
         self._tok = tok
         self._schema: SchemaMode = schema
-        self._opening = [tok.markers.start, *tok.encode("assistant")]
+        self._opening = assistant_opening(tok)
         self._opened: list[bool] = []
         self._messages: list[Message] = []
         self._rendered: dict[tuple[int, bool], list[int]] = {}

@@ -6,9 +6,8 @@ Apart from `load`, so that whoever only wants to know need not bring the engine 
 from ossia.agent.card import ModelCard
 from ossia.hub.names import POCKET
 from ossia.hub.sources import FoundModel
-from ossia.model.config import ModelConfig
+from ossia.model.config import O200K_VOCAB, ModelConfig
 
-O200K_VOCAB = 201088
 # A model of its size errs in the digits of a call when sampled at 1.0, which gpt-oss recommends.
 _POCKET_TEMPERATURE = 0.3
 _POCKET_SHAPE = (49152, 30, 576)  # vocabulary, layers, width

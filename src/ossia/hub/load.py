@@ -16,14 +16,14 @@ from ossia.engine.snapshots import SnapshotOptions, model_identity
 from ossia.errors import CheckpointError, ContextLengthError, MemoryLimitError, SettingsError
 from ossia.harmony.grammar import GrammarCompiler
 from ossia.hub.cache import human
-from ossia.hub.card import O200K_VOCAB, card_of
+from ossia.hub.card import card_of
 from ossia.hub.default import choose_default
 from ossia.hub.gguf.tokenizer import gguf_tokenizer
 from ossia.hub.progress import Progress, silent
 from ossia.hub.sources import FoundModel, locate, require_loadable
 from ossia.kernels.cpu import configure
 from ossia.model.checkpoint import GgufCheckpoint, open_checkpoint
-from ossia.model.config import ModelConfig
+from ossia.model.config import O200K_VOCAB, ModelConfig
 from ossia.model.gguf.container import parts_of
 from ossia.model.plan import MemoryPlan, memory_plan
 from ossia.model.weights import load_weights

@@ -23,7 +23,7 @@ Quantization = Literal["mxfp4", "none"]
 
 # Published as generation_config.json's eos_token_id; used where neither file names any.
 O200K_EOS = (200002, 199999, 200012)
-_O200K_VOCAB = 201088
+O200K_VOCAB = 201088
 
 _ALIASES = {
     "num_experts": "num_local_experts",
@@ -141,7 +141,7 @@ def config_from_dict(raw: Mapping[str, Any]) -> ModelConfig:
         rms_norm_eps=_number(d, "rms_norm_eps", 1e-5),
         swiglu_limit=_number(d, "swiglu_limit", 7.0),
         swiglu_alpha=_number(d, "swiglu_alpha", 1.702),
-        eos_token_ids=_ids(d.get("eos_token_id")) or (O200K_EOS if vocab == _O200K_VOCAB else ()),
+        eos_token_ids=_ids(d.get("eos_token_id")) or (O200K_EOS if vocab == O200K_VOCAB else ()),
         quantization=_quantization(d),
     )
 

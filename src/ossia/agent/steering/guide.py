@@ -21,6 +21,7 @@ from ossia.harmony.grammar import (
     rules_for,
 )
 from ossia.harmony.messages import Conversation
+from ossia.harmony.render import answer_after_thought
 from ossia.tokenizer.base import Tokenizer
 
 
@@ -59,9 +60,7 @@ class Guide:
     @property
     def closing(self) -> list[int]:
         """The ids that end a chain of thought and begin the final."""
-        marks, encode = self._tok.markers, self._tok.encode
-        header = [marks.start, *encode("assistant"), marks.channel, *encode("final"), marks.message]
-        return [marks.end, *header]
+        return answer_after_thought(self._tok)
 
     def begin(self, conversation: Conversation, calls: int, reasoning_tokens: int) -> None:
         """A step begins, after so many calls and tokens of reasoning in this answer; sets `mask`.

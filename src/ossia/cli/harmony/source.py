@@ -23,7 +23,7 @@ from ossia.errors import InputError
 from ossia.harmony.formats.document import read_document
 from ossia.harmony.messages import Conversation
 from ossia.harmony.parse import parse
-from ossia.harmony.render import render_conversation
+from ossia.harmony.render import assistant_opening, render_conversation
 from ossia.harmony.schema import SchemaMode
 from ossia.hub.card import card_of
 from ossia.hub.gguf.tokenizer import gguf_tokenizer
@@ -91,7 +91,7 @@ class Source:
             schema=rules.schema,
             drop_analysis=rules.drop_analysis,
         )
-        prompt = [tok.markers.start, *tok.encode("assistant")]
+        prompt = assistant_opening(tok)
         if self.ids is not None and role_before(self.ids, tok) and ids[: len(prompt)] == prompt:
             del ids[: len(prompt)]  # it stood in the prompt
         return tuple(ids)

@@ -1,14 +1,12 @@
 """From a conversation to the rules of its next answer."""
 
-import re
 from collections.abc import Iterable
 
 from ossia.errors import InputError
 from ossia.harmony.grammar.bodies import bodies_of
 from ossia.harmony.grammar.rules import AllowedTools, Callee, FrameRules, ResponseFormat, ToolChoice, is_named
+from ossia.harmony.header import FORBIDDEN
 from ossia.harmony.messages import CHANNELS, Conversation, DeveloperContent, SystemContent
-
-_HEADER_WORD = re.compile(r"[^\s<>|=\x00-\x1f\x7f\ud800-\udfff]+")
 
 
 def rules_for(
@@ -41,7 +39,7 @@ def rules_for(
 
 def _check_names(callees: Iterable[Callee]) -> None:
     for callee in callees:
-        if not _HEADER_WORD.fullmatch(callee.recipient):
+        if not callee.recipient or FORBIDDEN.search(callee.recipient):
             raise InputError(
                 f"a tool cannot be called {callee.recipient!r}",
                 value=callee.recipient,

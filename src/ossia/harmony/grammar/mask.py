@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossia.harmony.grammar.frame import Phase
+from ossia.harmony.render import answer_after_thought, assistant_opening
 from ossia.tokenizer.base import Tokenizer
 
 MatcherOf = Callable[[Phase], llguidance.LLMatcher]
@@ -47,7 +48,7 @@ class FrameMask:
         self._marks = tok.markers
         self._stop_ids = tok.markers.stop_ids
         self._size = tok.vocab_size
-        self._assistant = tuple(tok.encode("assistant"))
+        self._opening = tuple(assistant_opening(tok))
         self._matcher_of = matcher_of
         self._limit = max_reasoning_tokens
         self._answer_now = False
@@ -133,11 +134,8 @@ class FrameMask:
         return _Message(len(self._ids), lead if matcher else (), matcher, not spent, reasoned)
 
     def _close_reasoning(self, message: _Message) -> _Message:
-        marks = self._marks
-        lead = (marks.end, marks.start, *self._assistant)
         matcher = self._new_matcher("answer")
-        if matcher is None:
-            lead = (*lead, marks.channel, *self._tok.encode("final"), marks.message)
+        lead = (self._marks.end, *self._opening) if matcher else tuple(answer_after_thought(self._tok))
         closing = _Message(len(self._ids), lead, matcher, False, self._reasoned(message), closes=True)
         self._messages.append(closing)
         return closing
@@ -176,7 +174,7 @@ class FrameMask:
             message.is_reasoning = self._says_analysis(self._ids[message.start : at - 1])
         elif token_id == marks.end and not self._lead_left(message):
             reasoned = self._reasoned(message) - int(message.is_reasoning)
-            self._messages.append(self._next_message((marks.start, *self._assistant), reasoned))
+            self._messages.append(self._next_message(self._opening, reasoned))
 
     def _says_analysis(self, header: list[int]) -> bool:
         """Is a header that of a message in analysis, and not of a call there?"""

@@ -7,7 +7,7 @@ merges, and the name llama.cpp has for the way text is cut before merging.
 from typing import Any
 
 from ossia.errors import CheckpointError
-from ossia.hub.card import O200K_VOCAB
+from ossia.model.config import O200K_VOCAB
 from ossia.model.gguf.container import Gguf
 from ossia.tokenizer import Tokenizer, load_o200k_harmony
 from ossia.tokenizer.checkpoint import CheckpointTokenizer, byte_of_character

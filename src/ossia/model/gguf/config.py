@@ -8,7 +8,7 @@ import struct
 from typing import Any
 
 from ossia.errors import ConfigError
-from ossia.model.config import ModelConfig, config_from_dict
+from ossia.model.config import O200K_VOCAB, ModelConfig, config_from_dict
 from ossia.model.gguf.container import ARCHITECTURES, Gguf, GgufArray
 from ossia.model.gguf.layouts import MXFP4
 
@@ -36,7 +36,6 @@ _ROPE_KEYS = {
 # Of no effect at these values; at others they ask for another RoPE.
 _ROPE_NEUTRAL = {"finetuned": (True, False), "attn_factor": (1.0,), "yarn_attn_factor": (1.0,),
                  "yarn_ext_factor": (1.0, -1.0), "yarn_log_multiplier": (0.0, 0.1)}  # fmt: skip
-_O200K_VOCAB = 201_088
 _FLOAT = struct.Struct("<f")
 
 
@@ -68,7 +67,7 @@ def _as_dict(gguf: Gguf) -> dict[str, Any]:
     raw["model_type"] = "gpt_oss" if architecture in ARCHITECTURES else architecture
     raw["rope_scaling"] = _rope(own)
     raw["layer_types"] = _layer_types(gguf, own, architecture)
-    if raw["vocab_size"] != _O200K_VOCAB:  # else the published ones: a GGUF file may name one of three
+    if raw["vocab_size"] != O200K_VOCAB:  # else the published ones: a GGUF file may name one of three
         raw["eos_token_id"] = _ends_of_text(gguf) or None
     if _experts_are_mxfp4(gguf):
         raw["quantization_config"] = {"quant_method": "mxfp4"}
