@@ -20,6 +20,7 @@ from ossia.backends.native import NativeBackend
 from ossia.engine import Engine, EngineOptions, PoolPlan
 from ossia.errors import BackendError, ContextLengthError
 from ossia.model.batch import Batch
+from ossia.model.sampling import SamplingParams
 from ossia.tokenizer import load_checkpoint_tokenizer
 
 TOK = load_checkpoint_tokenizer(Path(__file__).parents[1] / "golden" / "tokenizer_tiny.json")
@@ -45,13 +46,16 @@ class Puppet:
     def __init__(self, *script: Sequence[int]) -> None:
         self.script = [[*ids("<|start|>assistant"), *answer] for answer in script]
         self.known: list[int] = []
-        self.may_speak = threading.Event()
-        self.may_speak.set()
+        self.steps_before_pause = 10**9
+        self.go_on = threading.Event()
 
     def copy_block(self, group: str, src: int, dst: int) -> None: ...
 
     def forward(self, batch: Batch) -> NDArray[np.float32]:
-        assert self.may_speak.wait(30)
+        if self.steps_before_pause == 0:
+            assert self.go_on.wait(30)
+        else:
+            self.steps_before_pause -= 1
         first = int(batch.positions[0])
         self.known[first:] = batch.token_ids.tolist()
         logits = np.zeros((len(batch.logit_rows), TOK.vocab_size), np.float32)
@@ -106,6 +110,16 @@ def idle(model: Model) -> bool:
     return False
 
 
+def is_closing(model: Model) -> bool:
+    for _ in range(1000):
+        try:
+            model.backend.generate([0], SamplingParams())
+        except BackendError:
+            return True
+        time.sleep(0.01)
+    return False
+
+
 def test_a_tool_call_costs_only_what_is_new(make: Callable[..., tuple[Model, Puppet]]) -> None:
     model, _ = make(CALL, FINAL)
     reply = model.chat(tools=[add], temperature=0).send("1 + 2?")
@@ -126,7 +140,8 @@ def test_closing_a_stream_frees_the_engine(make: Callable[..., tuple[Model, Pupp
 
 
 def test_cancelling_a_coroutine_frees_the_engine(make: Callable[..., tuple[Model, Puppet]]) -> None:
-    model, _ = make("<|channel|>final<|message|>")
+    model, puppet = make("<|channel|>final<|message|>")
+    puppet.steps_before_pause = 8  # or it might have said all the context holds before the time is up
 
     async def main() -> None:
         async with asyncio.timeout(0.1):
@@ -134,17 +149,19 @@ def test_cancelling_a_coroutine_frees_the_engine(make: Callable[..., tuple[Model
 
     with pytest.raises(TimeoutError):
         asyncio.run(main())
+    puppet.go_on.set()
     assert idle(model)
 
 
 def test_closing_the_model_ends_a_stream(make: Callable[..., tuple[Model, Puppet]]) -> None:
     model, puppet = make("<|channel|>final<|message|>")
+    puppet.steps_before_pause = 8  # or its answer might end before the model is closed
     stream = model.chat().stream("Go on for ever.")
     next(stream)
-    puppet.may_speak.clear()
     closing = threading.Thread(target=model.close)
     closing.start()
-    puppet.may_speak.set()
+    assert is_closing(model)
+    puppet.go_on.set()
     with pytest.raises(BackendError):
         for _ in stream:
             pass
