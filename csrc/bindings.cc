@@ -2,8 +2,11 @@
 // An array of the wrong type or shape is a bug of the caller inside Ossia: AssertionError, naming op and array.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/unique_ptr.h>
+#include <nanobind/stl/vector.h>
 #include <pthread.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
@@ -12,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "experts.h"
 #include "ops.h"
 #include "pack.h"
 #include "probe.h"
@@ -36,6 +40,11 @@ constexpr const char* kKindNames[] = {"mxfp4", "q8", "bf16", "f32"};
 
 void require(bool holds, const char* op, const char* what) {
   if (!holds) refuse(std::string(op) + ": " + what);
+}
+
+[[noreturn]] void raise_os_error(int error, const char* what) {
+  PyErr_SetObject(PyExc_OSError, nb::make_tuple(error, what).ptr());
+  throw nb::python_error();
 }
 
 // ---- the process's threads and instruction set ----
@@ -278,7 +287,8 @@ class Program {
   }
 
   void moe(nb::handle x, nb::handle ids, nb::handle weights, nb::handle gate_up, nb::handle gate_up_bias,
-           nb::handle down, nb::handle down_bias, float limit, float alpha, nb::handle out) {
+           nb::handle down, nb::handle down_bias, float limit, float alpha, nb::handle out, nb::handle cache,
+           int64_t layer) {
     Recorder r("moe", kept_);
     const Act a = r.activation(x, "x", false);
     const Mat g = r.matrix(gate_up, "gate_up", a.numerics), d = r.matrix(down, "down", a.numerics);
@@ -289,7 +299,12 @@ class Program {
     const float* gb = r.data<float>(gate_up_bias, "gate_up_bias", "f", {g.count, g.n});
     const float* db = r.data<float>(down_bias, "down_bias", "f", {d.count, d.n});
     float* o = r.data<float>(out, "out", "f", {a.rows, d.n}, true);
-    push(Op::moe, a.numerics, MoeArgs{a, static_cast<int32_t*>(i.data), w, g, d, gb, db, limit, alpha, o, i.shape[1]});
+    ExpertCache* c = cache.is_none() ? nullptr : nb::cast<ExpertCache*>(cache);
+    if (c) require_same_experts(*c, layer, g, d);
+    if (c) kept_.push_back(nb::borrow(cache));
+    cache_ = c ? c : cache_;
+    push(Op::moe, a.numerics,
+         MoeArgs{a, static_cast<int32_t*>(i.data), w, g, d, gb, db, limit, alpha, o, i.shape[1], c, layer});
   }
 
   void gather_rows(nb::handle x, nb::handle rows, nb::handle out) {
@@ -314,6 +329,7 @@ class Program {
         if ((error = p.team->take_error())) break;
       }
     }
+    if (const int e = cache_ ? cache_->failure().error : 0) raise_os_error(e, "an expert cannot be read from its file");
     if (error) refuse(error);
   }
 
@@ -331,9 +347,43 @@ class Program {
     nodes_.push_back({op, numerics, std::make_shared<Args>(args)});
   }
 
+  static void require_same_experts(const ExpertCache& c, int64_t layer, const Mat& gate_up, const Mat& down) {
+    require(layer >= 0 && layer < c.layers() && gate_up.count == c.experts(), "moe", "the cache is of another model");
+    require(gate_up.kind == Kind::mxfp4 && down.kind == Kind::mxfp4, "moe", "only experts in MXFP4 can be streamed");
+    const int64_t blocks[2] = {gate_up.n * gate_up.k / 32, down.n * down.k / 32};
+    for (int part = 0; part < ExpertCache::kParts; part++)
+      require(c.part_bytes(part) == blocks[part / 2] * (part % 2 ? 1 : 16), "moe", "the cache's experts differ in size");
+  }
+
   std::vector<Node> nodes_;
   std::vector<nb::object> kept_;
+  ExpertCache* cache_ = nullptr;  // one of those kept
 };
+
+// ---- experts that are not all in memory ----
+
+std::unique_ptr<ExpertCache> make_cache(int64_t layers, int64_t experts, int64_t slots,
+                                        const std::vector<int64_t>& part_bytes, int readers) {
+  require(layers > 0 && experts > 0 && slots >= experts, "ExpertCache", "a layer's experts must have slots");
+  require(part_bytes.size() == ExpertCache::kParts && readers > 0, "ExpertCache", "four parts, and somebody to read");
+  return std::make_unique<ExpertCache>(layers, experts, slots, part_bytes, readers);
+}
+
+int cache_add_file(ExpertCache& cache, int fd, bool direct) {
+  const int file = cache.add_file(fd, direct);
+  if (file < 0) raise_os_error(EMFILE, "a file cannot be opened once more");
+  return file;
+}
+
+nb::tuple cache_counts(ExpertCache& cache) {
+  const auto counts = cache.counts();
+  return nb::make_tuple(counts.asked, counts.read, counts.bytes);
+}
+
+nb::object cache_take_failure(ExpertCache& cache) {
+  const auto failure = cache.take_failure();
+  return failure.error ? nb::object(nb::make_tuple(failure.layer, failure.part, failure.error)) : nb::none();
+}
 
 nb::list kernels() {
   nb::list out;
@@ -463,7 +513,8 @@ NB_MODULE(_native, m) {
       .def("rope_store", &Program::rope_store)
       .def("attention", &Program::attention)
       .def("route", &Program::route)
-      .def("moe", &Program::moe)
+      .def("moe", &Program::moe, nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
+           nb::arg(), nb::arg(), nb::arg().none(), nb::arg())
       .def("gather_rows", &Program::gather_rows)
       .def("run", &Program::run)
       .def("__len__", &Program::size);
@@ -483,6 +534,14 @@ NB_MODULE(_native, m) {
       .def("run", &Loading::run)
       .def("done", &Loading::done)
       .def("stop", &Loading::stop);
+  using ossia::ExpertCache;
+  nb::class_<ExpertCache>(m, "ExpertCache")
+      .def(nb::new_(&ossia::make_cache))
+      .def("add_file", &ossia::cache_add_file)
+      .def("place", &ExpertCache::place)
+      .def("counts", &ossia::cache_counts)
+      .def("take_failure", &ossia::cache_take_failure)
+      .def_static("slot_bytes", &ExpertCache::slot_bytes);
   m.def("probe_read", &ossia::probe_read);
   m.def("probe_peak", &ossia::probe_peak);
   nb::module_::import_("atexit").attr("register")(m.attr("shutdown"));

@@ -1,5 +1,6 @@
 // moe: the chosen experts of every token. (token, choice) pairs are sorted by expert, so each expert's weights stream
 // once; gate and up, SwiGLU and quantisation are one task, down and the weighted sum another.
+#include "experts.h"
 #ifndef OSSIA_ISA
 #define OSSIA_FAMILY "../moe.cc"
 #include "isa/every_isa.h"
@@ -42,6 +43,14 @@ struct Job {
   int8_t* ready_rows(int64_t group) const {
     return ready ? ready + g.begin[group] * ready_stride(rows(group).act.width) : nullptr;
   }
+  // Rows of an expert's weights; null data where they could not be read.
+  Slab weights(int64_t expert, int64_t first, int64_t rows) const {
+    const Mat& all = down ? a.down : a.gate_up;
+    if (!a.cache) return slab(all, expert, first, rows);
+    const auto lies = a.cache->wait(down ? ExpertCache::down : ExpertCache::gate_up, expert);
+    if (!lies.data) return {all.kind, nullptr, nullptr, all.k, rows};
+    return slab({all.kind, lies.data, lies.scales, 1, all.n, all.k}, 0, first, rows);
+  }
   // Memory a row may take, whichever way its group is multiplied.
   static int64_t ready_stride(int64_t k) { return (k / 32 + 3) / 4 * 4 * 64; }
 };
@@ -73,7 +82,9 @@ bool group(const MoeArgs& a, Scratch& shared, Groups& g) {
     next[a.ids[i]]++;
   }
   int32_t at = 0;
-  for (int64_t e = 0; e < experts; e++) {
+  const int32_t* order = a.cache ? a.cache->order(a.layer) : nullptr;
+  for (int64_t i = 0; i < experts; i++) {
+    const int64_t e = order ? order[i] : i;
     const int32_t size = next[e];
     next[e] = at;
     if (size == 0) continue;
@@ -127,7 +138,9 @@ void gate_up_rows(const void* context, int64_t task, Scratch& scratch) {
   const int64_t expert = job.g.expert[group], begin = job.g.begin[group], count = job.g.begin[group + 1] - begin;
   float* y = scratch.get<float>(0, count * rows);
   float* h = scratch.get<float>(1, rows / 2);
-  dots(slab(a.gate_up, expert, first, rows), job.rows(group), job.ready_rows(group), y, rows, scratch);
+  const Slab w = job.weights(expert, first, rows);
+  if (!w.data) return;
+  dots(w, job.rows(group), job.ready_rows(group), y, rows, scratch);
   for (int64_t i = 0; i < count; i++) {
     swiglu(y + i * rows, a.gate_up_bias + expert * a.gate_up.n + first, rows / 2, a.limit, a.alpha, h);
     store_activation(job.hidden, begin + i, first / 2, h, rows / 2);
@@ -156,7 +169,8 @@ void down_rows(const void* context, int64_t task, Scratch& scratch) {
   const int64_t first = task * job.chunk, rows = a.down.n - first < job.chunk ? a.down.n - first : job.chunk;
   float* y = scratch.get<float>(0, job.hidden.rows * rows);
   for (int64_t i = 0; i < job.g.active; i++) {
-    const Slab w = slab(a.down, job.g.expert[i], first, rows);
+    const Slab w = job.weights(job.g.expert[i], first, rows);
+    if (!w.data) return;
     dots(w, job.rows(i), job.ready_rows(i), y + job.g.begin[i] * rows, rows, scratch);
   }
   for (int64_t t = 0; t < a.x.rows; t++) combine(job, t, y, first, rows);
@@ -168,6 +182,7 @@ void moe(const MoeArgs& a, Team& team) {
   const bool crowded = a.x.rows * a.top_k / a.gate_up.count >= 16;
   Job job{a, {}, {}, 0, 0, nullptr, false};
   if (!group(a, team.shared(), job.g)) return team.fail("moe: an expert id is outside the weights");
+  if (a.cache) a.cache->begin(a.layer, job.g.expert, job.g.begin, job.g.active, a.x.rows);
   job.hidden = hidden_rows(a, team.shared());
   job.chunk = task_rows(a.gate_up.n, job.g.active, kGateUpRows, crowded ? 5 : 3, team.threads());
   job.chunks = (a.gate_up.n + job.chunk - 1) / job.chunk;
@@ -176,6 +191,7 @@ void moe(const MoeArgs& a, Team& team) {
   make_half_ready(job, true, team);
   job.chunk = task_rows(a.down.n, 1, kDownRows, crowded ? 2 : 3, team.threads());
   team.parallel((a.down.n + job.chunk - 1) / job.chunk, down_rows, &job);
+  if (a.cache && a.cache->failure().error) team.fail("moe: an expert cannot be read");
 }
 
 }  // namespace OSSIA_ISA

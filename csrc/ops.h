@@ -109,6 +109,8 @@ struct RouteArgs {
   int64_t rows, width, experts, top_k;
 };
 
+class ExpertCache;
+
 struct MoeArgs {
   Act x;
   const int32_t* ids;
@@ -118,6 +120,8 @@ struct MoeArgs {
   float limit, alpha;
   float* out;
   int64_t top_k;
+  ExpertCache* cache;  // or null: where the experts lie that gate_up and down only describe (experts.h)
+  int64_t layer;       // in the cache
 };
 
 struct GatherRowsArgs {

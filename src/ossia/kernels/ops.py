@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossia.kernels import _native, cpu
+from ossia.kernels.experts import ExpertCache
 from ossia.kernels.tensors import Activation, KVLayer, Matrix
 
 
@@ -150,6 +151,8 @@ def moe(
     limit: float,
     alpha: float,
     out: NDArray[np.float32],
+    cache: ExpertCache | None = None,
+    layer: int = 0,
 ) -> None:
     """out += Σ_k weights[t, k] · expert_{ids[t, k]}(x[t]), k ascending; tokens are grouped by expert.
 
@@ -157,8 +160,10 @@ def moe(
     odd u), g = min(g, limit), u = clamp(u, ±limit).
     x (T, H), ids int32 and weights float32 (T, K), gate_up (E, 2F, H),
     gate_up_bias float32 (E, 2F), down (E, H, F), down_bias float32 (E, H), out float32 (T, H).
+    With a `cache`, the experts of its `layer` come from there, and gate_up and down only give their shapes;
+    `run` raises OSError where one cannot be read.
     """
-    p.recorder.moe(x, ids, weights, gate_up, gate_up_bias, down, down_bias, limit, alpha, out)
+    p.recorder.moe(x, ids, weights, gate_up, gate_up_bias, down, down_bias, limit, alpha, out, cache, layer)
 
 
 def gather_rows(
