@@ -86,7 +86,7 @@ def make() -> Iterator[Callable[..., tuple[Model, Puppet]]]:
             vocab_size=TOK.vocab_size,
             sliding_window=128,
             model_context=context,
-            options=EngineOptions(),
+            options=EngineOptions(speculation=False),  # the puppet reads its place off each batch
         )
         models.append(Model(NativeBackend(engine), TOK, ModelCard("puppet")))
         return models[-1], puppet

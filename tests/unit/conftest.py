@@ -101,7 +101,10 @@ def toy_reference() -> Callable[..., list[int]]:
 
 @pytest.fixture
 def toy_engine() -> Callable[..., tuple[Engine, Toy]]:
-    """Engine on a Toy: toy_engine(full_blocks=, window_blocks=, sliding_window=, context=, **options)."""
+    """Engine on a Toy: toy_engine(full_blocks=, window_blocks=, sliding_window=, context=, **options).
+
+    Without speculation unless it is asked for: how far that goes depends on measured time.
+    """
 
     def make(
         full_blocks: int = 64,
@@ -120,7 +123,7 @@ def toy_engine() -> Callable[..., tuple[Engine, Toy]]:
             vocab_size=VOCAB,
             sliding_window=sliding_window,
             model_context=context,
-            options=EngineOptions(**options),  # pyright: ignore[reportArgumentType]
+            options=EngineOptions(**{"speculation": False} | options),  # pyright: ignore[reportArgumentType]
             observer=observer,
         )
         return engine, toy

@@ -12,23 +12,34 @@ from ossia.model.kv_cache import BLOCK
 
 
 def make_batch(chunks: Row[Chunk]) -> Batch:
-    """T tokens of S sequences; a logit row for every sequence whose known tokens end in its chunk."""
-    counts = np.array([chunk.count for chunk in chunks])
+    """T tokens of S sequences, drafts among them; logit rows for the last known token of every sequence
+    whose known tokens end in its chunk, and for each token of its draft."""
+    counts = np.array([chunk.count + len(chunk.draft) for chunk in chunks])
     ends = np.cumsum(counts)
-    positions = [np.arange(c.start, c.start + c.count, dtype=np.int32) for c in chunks]
+    positions = [np.arange(c.start, c.start + n, dtype=np.int32) for c, n in zip(chunks, counts, strict=True)]
     width = max(chunk.sequence.num_blocks for chunk in chunks)
     full = _tables([chunk.sequence.full_table for chunk in chunks], width)
     window = _tables([chunk.sequence.window_table for chunk in chunks], width)
     return Batch(
-        token_ids=np.concatenate([c.sequence.token_ids[c.start : c.start + c.count] for c in chunks]),
+        token_ids=np.concatenate([ids for chunk in chunks for ids in _token_ids(chunk)]),
         positions=np.concatenate(positions),
         rows=np.repeat(np.arange(len(chunks), dtype=np.int32), counts),
         full_slots=_slots(full, positions),
         window_slots=_slots(window, positions),
         full_table=full,
         window_table=window,
-        logit_rows=np.array([end - 1 for c, end in zip(chunks, ends, strict=True) if c.completes], np.int32),
+        logit_rows=np.concatenate([_logit_rows(c, int(end)) for c, end in zip(chunks, ends, strict=True)]),
     )
+
+
+def _token_ids(chunk: Chunk) -> list[NDArray[np.int32]]:
+    known = chunk.sequence.token_ids[chunk.start : chunk.start + chunk.count]
+    return [known, np.array(chunk.draft, np.int32)] if chunk.draft else [known]
+
+
+def _logit_rows(chunk: Chunk, end: int) -> NDArray[np.int32]:
+    """The rows of a chunk, which ends before row `end`, behind which a token can be sampled."""
+    return np.arange(end - 1 - len(chunk.draft) if chunk.completes else end, end, dtype=np.int32)
 
 
 def _tables(tables: list[NDArray[np.int32]], width: int) -> NDArray[np.int32]:

@@ -1,14 +1,14 @@
 """The engine: many sequences through one model, a step at a time.
 
-`Engine.step` is the whole of it: schedule, forward, sample, commit. The results of a sequence do not
-depend on what runs beside it, on how its tokens are cut into chunks, on prefix hits or preemptions.
+`Engine.step` is the whole of it: schedule, draft, forward, sample, commit. The results of a sequence do not
+depend on what runs beside it, on how its tokens are cut into chunks, on prefix hits, preemptions or drafts.
 
 Not safe for threads: one thread submits, steps and cancels (`backends.native` keeps one for it).
 """
 
 import secrets
+import time
 from collections.abc import Callable
-from collections.abc import Sequence as Row
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 
 from ossia.engine.batching import make_batch
 from ossia.engine.block_pool import BlockPool
+from ossia.engine.lookup import agreeing
 from ossia.engine.paging import BlockStore, Paging
 from ossia.engine.scheduler import Chunk, Scheduler
-from ossia.engine.sequence import Sequence, new_sequence
+from ossia.engine.sequence import Ids, Sequence, check_length, checked_prompt, new_sequence
 from ossia.engine.sizing import EngineOptions, PoolPlan, plan_pools
 from ossia.engine.snapshots import SnapshotStore, open_store
+from ossia.engine.speculation import LONGEST_DRAFT, Speculation
 from ossia.engine.switch_interval import SwitchInterval
-from ossia.errors import ContextLengthError, InputError
+from ossia.errors import InputError
 from ossia.model.batch import Batch
 from ossia.model.config import ModelConfig
 from ossia.model.kv_cache import BLOCK, KVCache, block_bytes
@@ -40,8 +42,6 @@ class ForwardModel(Protocol):
         """Compute the batch's tokens, storing their K and V; logits (n, V) of `batch.logit_rows`."""
         ...
 
-
-Ids = Row[int] | NDArray[np.int32]
 
 LogitsObserver = Callable[[Sequence, NDArray[np.float32]], None]
 """Called with a sequence and the raw logits (V,) of its next token, at position `sequence.num_tokens`. The
@@ -66,8 +66,10 @@ class EngineStats:
     cached_tokens: int  # of these, taken from the prefix cache
     restored_tokens: int  # in prefixes read from the disk
     stored_bytes: int  # written there
-    computed_tokens: int  # passed through the model, recomputation after preemption included
+    computed_tokens: int  # whose K and V were kept, recomputation after preemption included
     generated_tokens: int
+    drafted_tokens: int  # guessed and computed
+    accepted_tokens: int  # of these, what was then sampled
     preemptions: int
     evictions: int
     waiting: int
@@ -132,6 +134,8 @@ class Engine:
             max_sequences=options.max_sequences,
             max_chunk=options.max_chunk or options.max_batch_tokens,
         )
+        self._max_batch_tokens = options.max_batch_tokens
+        self._speculation = Speculation() if options.speculation else None
         self._quick_turns = SwitchInterval()
         self._counters = _Counters()
         self._arrivals = 0
@@ -147,24 +151,12 @@ class Engine:
         Raises InputError (empty prompt, id out of the vocabulary) and ContextLengthError (prompt and
         `max_tokens`, or one token where that is None, over the model's context or the memory for it).
         """
-        if len(prompt_ids) == 0:
-            raise InputError("the prompt is empty", value=0, limit=1, remedy="Give at least one token.")
-        try:
-            ids = np.asarray(prompt_ids)
-        except ValueError:  # lists of different lengths in a list
-            ids = np.empty(0)
-        if ids.ndim != 1 or ids.dtype.kind not in "iu":
-            raise InputError("a prompt is a flat list of token ids", value=ids.dtype.name, limit="integers")
-        if (wrong := ids[(ids < 0) | (ids >= self.vocab_size)]).size:
-            raise InputError(
-                f"token id {wrong[0]} is not in the vocabulary of {self.vocab_size:,}",
-                value=int(wrong[0]),
-                limit=self.vocab_size,
-                remedy="The prompt was made with another tokenizer.",
-            )
+        ids = checked_prompt(prompt_ids, self.vocab_size)
         params.check_vocabulary(self.vocab_size)
-        self._check_length(ids.size, params.max_tokens)
-        return ids.astype(np.int32)
+        check_length(
+            ids.size, params.max_tokens, context_length=self.context_length, model_context=self._model_context
+        )
+        return ids
 
     def submit(self, prompt_ids: Ids, params: SamplingParams) -> Sequence:
         """Queue a request; raises what `check` raises, before anything is computed."""
@@ -179,6 +171,8 @@ class Engine:
             arrival=self._arrivals,
             block=BLOCK,
         )
+        if self._speculation is not None:
+            self._speculation.watch(sequence)
         self._counters.prompt_tokens += ids.size
         self._scheduler.add(sequence)
         return sequence
@@ -190,9 +184,10 @@ class Engine:
             chunks = self._scheduler.schedule()
             if not chunks:
                 return []
-            logits = self._model.forward(make_batch(chunks))
-            sampled = self._sample(chunks, logits)
-            return self._commit(chunks, sampled)
+            if self._speculation is not None:
+                budget = self._max_batch_tokens - sum(chunk.count for chunk in chunks)
+                chunks = self._speculation.extend(chunks, budget, self._paging)
+            return self._commit(chunks, self._forward(chunks))
 
     def cancel(self, sequence: Sequence) -> None:
         """Stop a sequence and free all it holds, at once; nothing if it has finished."""
@@ -223,6 +218,8 @@ class Engine:
             stored_bytes=self._disk.stored_bytes if self._disk else 0,
             computed_tokens=counters.computed_tokens,
             generated_tokens=counters.generated_tokens,
+            drafted_tokens=self._speculation.drafted if self._speculation else 0,
+            accepted_tokens=self._speculation.accepted if self._speculation else 0,
             preemptions=scheduler.preemptions,
             evictions=self._paging.cache.evictions,
             waiting=len(scheduler.waiting),
@@ -236,29 +233,57 @@ class Engine:
             window_blocks_free=window.free,
         )
 
-    def _check_length(self, prompt: int, max_tokens: int | None) -> None:
-        answer = 1 if max_tokens is None else max_tokens
-        if prompt + answer <= self.context_length:
-            return
-        of_model = prompt + answer > self._model_context
-        limit = self._model_context if of_model else self.context_length
-        whose = "the context is" if of_model else "the memory set aside for the KV cache holds"
-        raise ContextLengthError(
-            f"{prompt:,} prompt tokens and {answer:,} for the answer make {prompt + answer:,},"
-            f" and {whose} {limit:,}",
-            value=prompt + answer,
-            limit=limit,
-            remedy="Shorten the conversation or ask for a shorter answer."
-            if of_model
-            else "Shorten the conversation, or give the KV cache more memory.",
-        )
+    def _forward(self, chunks: list[Chunk]) -> NDArray[np.float32]:
+        started = time.perf_counter()
+        logits = self._model.forward(make_batch(chunks))
+        if self._speculation is not None:
+            self._speculation.note(chunks, time.perf_counter() - started)
+        return logits
 
-    def _sample(
-        self, chunks: list[Chunk], logits: NDArray[np.float32]
-    ) -> list[tuple[Sequence, list[Token] | InputError]]:
-        """The next token of every sequence whose known tokens are now all computed."""
-        ready = [chunk.sequence for chunk in chunks if chunk.completes]
-        return [(sequence, self._next(sequence, row)) for sequence, row in zip(ready, logits, strict=True)]
+    def _commit(self, chunks: list[Chunk], logits: NDArray[np.float32]) -> list[Output]:
+        self._counters.steps += 1
+        for chunk in chunks:
+            self._paging.advance(chunk.sequence, chunk.count)
+            self._counters.computed_tokens += chunk.count
+        outputs: list[Output] = []
+        row = 0
+        for chunk in chunks:
+            if chunk.completes:
+                rows = 1 + len(chunk.draft)
+                outputs += self._continue(chunk, logits[row : row + rows])
+                row += rows
+        return outputs
+
+    def _continue(self, chunk: Chunk, logits: NDArray[np.float32]) -> list[Output]:
+        """Sample behind a sequence's known tokens, and behind those of its draft as long as the draft is what
+        was sampled: then a row of logits (1 + draft, V) is what it would have been without the draft."""
+        sequence, start = chunk.sequence, chunk.sequence.num_tokens
+        outputs: list[Output] = []
+        known = agreed = 0
+        while sequence.finish is None and agreed == known:
+            tokens = self._next(sequence, logits[known])
+            if isinstance(tokens, InputError):
+                self._scheduler.remove(sequence)
+                return [*outputs, Output(sequence, None, tokens)]
+            outputs += self._accept(sequence, tokens)
+            known = sequence.num_tokens - start
+            agreed = agreeing(chunk.draft, sequence.token_ids[start : sequence.num_tokens].tolist())
+        if agreed:
+            self._keep_draft(sequence, start, agreed)
+        if sequence.finish is not None:
+            self._paging.keep(sequence)
+            self._scheduler.remove(sequence)
+        return outputs
+
+    def _keep_draft(self, sequence: Sequence, start: int, agreed: int) -> None:
+        """The first `agreed` drafted tokens are the sequence's own, and so are their K and V. But those of an
+        answer's last token are not: without a draft it is not computed, and a next turn may replace it."""
+        assert self._speculation is not None, "drafted without speculation"
+        self._speculation.accepted += agreed
+        count = min(agreed, sequence.num_tokens - 1 - start)
+        if count:
+            self._paging.advance(sequence, count)
+            self._counters.computed_tokens += count
 
     def _next(self, sequence: Sequence, logits: NDArray[np.float32]) -> list[Token] | InputError:
         if self._observer is not None:
@@ -277,22 +302,6 @@ class Engine:
             return error
         return [token]
 
-    def _commit(
-        self, chunks: list[Chunk], sampled: list[tuple[Sequence, list[Token] | InputError]]
-    ) -> list[Output]:
-        for chunk in chunks:
-            self._paging.advance(chunk.sequence, chunk.count)
-            self._counters.computed_tokens += chunk.count
-        self._counters.steps += 1
-        outputs: list[Output] = []
-        for sequence, result in sampled:
-            if isinstance(result, InputError):
-                self._scheduler.remove(sequence)
-                outputs.append(Output(sequence, None, result))
-            else:
-                outputs += self._accept(sequence, result)
-        return outputs
-
     def _accept(self, sequence: Sequence, tokens: list[Token]) -> list[Output]:
         """Append `tokens`, then whatever the grammar leaves no choice about."""
         outputs: list[Output] = []
@@ -302,9 +311,6 @@ class Engine:
                 if sequence.finish is not None:
                     break
             tokens = _forced(sequence)
-        if sequence.finish is not None:
-            self._paging.keep(sequence)
-            self._scheduler.remove(sequence)
         return outputs
 
     def _append(self, sequence: Sequence, token: Token) -> Output:
@@ -357,6 +363,7 @@ def build_engine(
         max_batch_tokens=options.max_batch_tokens,
         max_sequences=options.max_sequences,
         max_blocks=-(-plan.context_length // BLOCK),
+        max_logit_rows=options.max_sequences * (1 + LONGEST_DRAFT if options.speculation else 1),
     )
     return Engine(
         model,

@@ -107,6 +107,14 @@ class Paging:
             pass
         return min(want, sequence.num_blocks * BLOCK - sequence.num_computed)
 
+    def room_behind(self, sequence: Sequence, count: int, wanted: int) -> int:
+        """Of `wanted` tokens, at most a block of them, behind the next `count`, for how many there is room in
+        blocks that nobody has any use for."""
+        start = sequence.num_computed + count
+        if sequence.num_blocks * BLOCK < start + wanted and self.full.free and self.window.free:
+            self._append_block(sequence)
+        return min(wanted, sequence.num_blocks * BLOCK - start)
+
     def has_room(self, sequence: Sequence, spare: int) -> bool:
         """Whether all known tokens of `sequence`, one more, and `spare` blocks fit beside the others."""
         blocks = sequence.num_tokens // BLOCK + 1

@@ -20,11 +20,13 @@ from ossia.engine.sequence import Sequence
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """`count` tokens of `sequence`, from `start`, to be computed in this step."""
+    """`count` tokens of `sequence`, from `start`, to be computed in this step, and behind them those of a
+    draft that is only guessed."""
 
     sequence: Sequence
     start: int
     count: int
+    draft: tuple[int, ...] = ()
 
     @property
     def completes(self) -> bool:

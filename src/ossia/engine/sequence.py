@@ -4,14 +4,18 @@ A sequence is `waiting` (holds no blocks), `running` or `finished` (holds none a
 result depends on survives a preemption: tokens, seed, the penalties' history and the grammar's state.
 """
 
+from collections.abc import Sequence as Row
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ossia.engine.lookup import Drafter
+from ossia.errors import ContextLengthError, InputError
 from ossia.model.sampling import Finish, SamplingParams, TokenHistory
 
+Ids = Row[int] | NDArray[np.int32]
 Status = Literal["waiting", "running", "finished"]
 NO_BLOCK = -1
 
@@ -44,6 +48,7 @@ class Sequence:
     stored: int = 0  # prompt tokens that a snapshot on disk has
     store_prompt: bool = False  # whether more of them shall come there
     preemptions: int = 0
+    drafter: Drafter | None = field(default=None, repr=False)  # where drafts are made
 
     @property
     def capacity(self) -> int:
@@ -70,6 +75,48 @@ class Sequence:
         self.token_ids[self.num_tokens] = token
         self.num_tokens += 1
         self.history.append(token)
+        if self.drafter is not None:
+            self.drafter.follow()
+
+
+def checked_prompt(prompt_ids: Ids, vocab_size: int) -> NDArray[np.int32]:
+    """The prompt as int32 (n,); raises InputError where it is empty or not all ids of the vocabulary."""
+    if len(prompt_ids) == 0:
+        raise InputError("the prompt is empty", value=0, limit=1, remedy="Give at least one token.")
+    try:
+        ids = np.asarray(prompt_ids)
+    except ValueError:  # lists of different lengths in a list
+        ids = np.empty(0)
+    if ids.ndim != 1 or ids.dtype.kind not in "iu":
+        raise InputError("a prompt is a flat list of token ids", value=ids.dtype.name, limit="integers")
+    if (wrong := ids[(ids < 0) | (ids >= vocab_size)]).size:
+        raise InputError(
+            f"token id {wrong[0]} is not in the vocabulary of {vocab_size:,}",
+            value=int(wrong[0]),
+            limit=vocab_size,
+            remedy="The prompt was made with another tokenizer.",
+        )
+    return ids.astype(np.int32)
+
+
+def check_length(prompt: int, max_tokens: int | None, *, context_length: int, model_context: int) -> None:
+    """Raise ContextLengthError where `prompt` tokens and the answer's (one where None) are more than
+    `context_length`; `model_context` says whether the model or the memory is to blame."""
+    answer = 1 if max_tokens is None else max_tokens
+    if prompt + answer <= context_length:
+        return
+    of_model = prompt + answer > model_context
+    limit = model_context if of_model else context_length
+    whose = "the context is" if of_model else "the memory set aside for the KV cache holds"
+    raise ContextLengthError(
+        f"{prompt:,} prompt tokens and {answer:,} for the answer make {prompt + answer:,},"
+        f" and {whose} {limit:,}",
+        value=prompt + answer,
+        limit=limit,
+        remedy="Shorten the conversation or ask for a shorter answer."
+        if of_model
+        else "Shorten the conversation, or give the KV cache more memory.",
+    )
 
 
 def new_sequence(

@@ -26,7 +26,8 @@ class EngineOptions:
     `max_batch_tokens`: tokens computed in one step. `max_chunk`: most of them from one sequence (None: no
     limit of its own). `max_context`: prompt + answer, at most (None: the model's limit, or what memory
     allows). `kv_bytes`: size of the KV cache (None: up to half of the memory to spare). `snapshots`: where
-    prefixes outlive the process (None: nowhere). None of these changes a result, only when it comes.
+    prefixes outlive the process (None: nowhere). `speculation`: whether what text repeats is guessed and
+    verified several tokens at a time. None of these changes a result, only when it comes.
     """
 
     max_batch_tokens: int = 512
@@ -37,6 +38,7 @@ class EngineOptions:
     prefix_cache: bool = True
     max_chunk: int | None = None
     snapshots: SnapshotOptions | None = None
+    speculation: bool = True
 
     def __post_init__(self) -> None:
         for name in ("max_batch_tokens", "max_sequences", "max_context", "snapshot_every", "max_chunk"):

@@ -32,13 +32,14 @@ from ossia.settings import Numerics
 
 Floats = NDArray[np.float32]
 
-PROGRAMS_KEPT = 64
+PROGRAMS_KEPT = 128
 
 
 class Transformer:
     """A model ready to run batches of up to `max_batch_tokens` tokens of `max_sequences` sequences.
 
-    A sequence has `max_blocks` blocks at most. Not to be shared by threads: the buffers are its own.
+    A sequence has `max_blocks` blocks at most. `max_logit_rows`: usual in a batch (None:
+    one a sequence). Not to be shared by threads: the buffers are its own.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Transformer:
         max_batch_tokens: int,
         max_sequences: int,
         max_blocks: int,
+        max_logit_rows: int | None = None,
     ) -> None:
         self.config = config
         self.numerics: Numerics = numerics
@@ -58,7 +60,7 @@ class Transformer:
         self._rope = RopeTable(config.rope, config.head_dim, config.max_position_embeddings)
         self._inputs = _Inputs.allocate(max_batch_tokens, max_sequences, max_blocks, config.head_dim)
         self._scratch = _Scratch.allocate(config, numerics, max_batch_tokens)
-        self._logits = np.zeros((max_sequences, config.vocab_size), np.float32)
+        self._logits = np.zeros((max_logit_rows or max_sequences, config.vocab_size), np.float32)
         self._programs: OrderedDict[tuple[int, int], Program] = OrderedDict()
 
     def forward(self, batch: Batch) -> Floats:
