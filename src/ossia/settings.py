@@ -27,6 +27,7 @@ _VARIABLES = {
     "OSSIA_THREADS": "threads the kernels use",
     "OSSIA_LANG": "language of messages: en, ko",
     "OSSIA_HISTORY": "off: the chat keeps no input history",
+    "OSSIA_SPECULATION": "off: what an answer repeats is not guessed ahead",
     "OSSIA_PREFIX_CACHE": "computed prompts kept on the disk: off, on (up to 2 GiB), or a size such as 4GiB",
     "OSSIA_POCKET_BASE": "the pocket base as a local file (.whl or .gguf), for machines without a registry",
 }
@@ -50,6 +51,7 @@ class Settings:
     threads: int | None
     lang: Lang
     history: bool
+    speculation: bool
     prefix_cache_bytes: int | None
     pocket_base: Path | None
     hf_home: Path
@@ -80,6 +82,7 @@ def load_settings(env: Mapping[str, str] = process_environ) -> Settings:
         threads=_positive(env, "OSSIA_THREADS"),
         lang=cast(Lang, _choice(env, "OSSIA_LANG", get_args(Lang)) or _locale_lang(env)),
         history=_choice(env, "OSSIA_HISTORY", ("on", "off")) != "off",
+        speculation=_choice(env, "OSSIA_SPECULATION", ("on", "off")) != "off",
         prefix_cache_bytes=_size(env, "OSSIA_PREFIX_CACHE"),
         pocket_base=Path(env["OSSIA_POCKET_BASE"]) if env.get("OSSIA_POCKET_BASE") else None,
         hf_home=Path(env.get("HF_HOME") or home / ".cache" / "huggingface"),

@@ -153,3 +153,13 @@ def test_loading_from_the_shared_cache_opens_no_connection(tmp_path: Path) -> No
         [sys.executable, "-c", OFFLINE], env=env, capture_output=True, text=True, check=False, timeout=120
     )
     assert (done.returncode, done.stdout) == (0, "answered by openai/gpt-oss-20b\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "option", "on"),
+    [(True, None, True), (False, None, False), (True, False, False), (False, True, True)],
+)
+def test_speculation_is_the_options_or_else_the_settings(settings, folder, setting, option, on):
+    chosen = replace(settings, speculation=setting)
+    with ossia.load("mine", settings=chosen, speculation=option) as model:
+        assert (model.backend._engine._speculation is not None) is on

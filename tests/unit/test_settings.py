@@ -34,6 +34,16 @@ def test_anything_else_is_an_error_with_a_remedy(value):
     assert "4GiB" in str(caught.value.remedy)
 
 
+def test_speculation_is_on_unless_switched_off():
+    assert [load_settings({"OSSIA_SPECULATION": v}).speculation for v in ("", "on", "off")] == [
+        True,
+        True,
+        False,
+    ]
+    with pytest.raises(SettingsError, match="OSSIA_SPECULATION"):
+        load_settings({"OSSIA_SPECULATION": "yes"})
+
+
 def test_an_unknown_variable_is_an_error():
     with pytest.raises(SettingsError, match="unknown setting OSSIA_PREFIXCACHE"):
         load_settings({"OSSIA_PREFIXCACHE": "on"})

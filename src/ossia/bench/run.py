@@ -9,7 +9,7 @@ import resource
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +77,8 @@ def bench_model(
     config = config_of(found) if found.complete else None
     context = _CONTEXT if config is None else min(_CONTEXT, config.max_position_embeddings)
     started = time.perf_counter()
+    # Without speculation: a roofline counts every token, and answers to random prompts may repeat themselves.
+    settings = replace(settings, speculation=False)
     with load(str(found.path), max_context=context, progress=progress, settings=settings) as model:
         loaded = time.perf_counter() - started
         assert config is not None, "an incomplete model was loaded"

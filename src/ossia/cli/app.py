@@ -172,6 +172,16 @@ def _set_setting(ctx: click.Context, param: click.Parameter, value: Any) -> None
         app.settings = replace(app.settings, **{param.name: value})
 
 
+speculation_option = option(
+    "--speculation/--no-speculation",
+    default=True,
+    expose_value=False,
+    callback=_set_setting,
+    help=M.OPT_SPECULATION,
+)
+"""Whether answers are guessed ahead; for commands that load a model to talk to it."""
+
+
 def _set_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
         ctx.ensure_object(App).debug = True

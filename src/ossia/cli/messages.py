@@ -125,6 +125,10 @@ class M(Enum):
         "Keep the model to well-formed messages and valid tool calls (on by default).",
         "모델이 올바른 형식의 메시지와 도구 호출만 쓰게 합니다(기본 켜짐).",
     )
+    OPT_SPECULATION = Text(
+        "Guess ahead what an answer repeats: the same answer, sooner (on by default).",
+        "답이 되풀이하는 부분을 미리 짐작합니다. 답은 같고 더 빠릅니다(기본 켜짐).",
+    )
     OPT_TOOL_CHOICE = Text(
         "auto, none, required, or the tool to call first.",
         "auto, none, required, 또는 먼저 부를 도구의 이름.",

@@ -44,6 +44,7 @@ def load(
     max_context: int | None = None,
     max_sequences: int = 8,
     prefix_cache: Path | None = None,
+    speculation: bool | None = None,
     progress: Progress = silent,
     settings: Settings | None = None,
 ) -> Model:
@@ -52,7 +53,9 @@ def load(
     `numerics` ("q8", "bf16", "f32"), `threads` and `isa` default to the settings, `max_context` (tokens of
     prompt and answer) to the model's limit or what memory allows; up to `max_sequences` are answered at once.
     `prefix_cache`: a folder for computed prompts, whose next start is then nearly free (None: as the setting
-    OSSIA_PREFIX_CACHE says, else nothing is written). Never uses a network.
+    OSSIA_PREFIX_CACHE says, else nothing is written). `speculation`: whether what an answer repeats is
+    guessed and verified several tokens at a time, to the same answer (None: as OSSIA_SPECULATION says, else
+    it is). Never uses a network.
 
     Raises ModelNotFoundError (not here: the remedy is `ossia pull`), CheckpointError, ConfigError,
     MemoryLimitError and ContextLengthError before anything large is read, SettingsError, IsaUnavailableError.
@@ -69,6 +72,7 @@ def load(
         max_sequences=max_sequences,
         max_context=max_context,
         snapshots=_snapshots(found.path, prefix_cache, settings),
+        speculation=settings.speculation if speculation is None else speculation,
     )
     configure(isa or settings.isa, settings.threads if threads is None else threads)
     if isinstance(checkpoint, GgufCheckpoint):

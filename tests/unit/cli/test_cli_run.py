@@ -207,6 +207,15 @@ def test_the_grammar_can_be_left_out(scripted: Make) -> None:
     assert run.backend.params[0].mask is None
 
 
+@pytest.mark.parametrize(
+    ("words", "on"), [([], True), (["--no-speculation"], False), (["--speculation"], True)]
+)
+def test_guessing_ahead_can_be_left_out(scripted: Make, words: list[str], on: bool) -> None:
+    run = scripted(final("Fine."))
+    assert execute(["run", *words, "Hi"], run.app) == 0
+    assert run.app.settings.speculation is on
+
+
 def test_every_end_has_its_exit_code() -> None:
     assert [exit_code(reason) for reason in get_args(FinishReason)].count(0) == 3  # stop, stop_string, calls
 
