@@ -13,7 +13,7 @@ TORCH := torch==2.13.0
 
 NATIVE_SOURCES := CMakeLists.txt $(wildcard csrc/*.cc csrc/*.h csrc/isa/*.h)
 
-.PHONY: help setup chat test test-slow oracle check format bench bench-harmony golden clean
+.PHONY: help setup chat test test-slow test-native test-neon oracle check format bench bench-harmony golden clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -28,6 +28,22 @@ test: $(VENV)/.dev $(VENV)/.pocket ## run the tests (no torch needed)
 
 test-slow: $(VENV)/.dev $(VENV)/.pocket ## the tests that take minutes
 	@$(BIN)/python -m pytest tests --ignore tests/oracle -m slow
+
+# One program over the table of kernels, without Python: for this processor, and for ARM under an emulator.
+EVERY_KERNEL := $(filter-out csrc/bindings.cc,$(wildcard csrc/*.cc)) tests/native/every_kernel.cpp
+EVERY_FLAGS := -std=c++17 -O2 -ffp-contract=off -fno-math-errno -Icsrc -pthread
+ARM_CXX := aarch64-linux-gnu-g++
+ARM_RUN := qemu-aarch64-static
+
+test-native: ## hold every kernel this processor runs to the scalar one, without Python (about two minutes)
+	@mkdir -p build
+	@$(CXX) $(EVERY_FLAGS) $(EVERY_KERNEL) -o build/every_kernel
+	@build/every_kernel
+
+test-neon: ## the same for ARM: cross-compiled, then emulated with and without int8 matrix products (minutes)
+	@mkdir -p build
+	@$(ARM_CXX) $(EVERY_FLAGS) -static $(EVERY_KERNEL) -o build/every_kernel-arm
+	@for cpu in max cortex-a76 cortex-a72; do echo "$$cpu:"; $(ARM_RUN) -cpu $$cpu build/every_kernel-arm; done
 
 oracle: $(VENV)/.oracle $(VENV)/.pocket ## compare live with transformers, openai-harmony and tiktoken
 	@$(BIN)/python -m pytest tests/oracle -m "not slow and not outside" -q

@@ -98,7 +98,7 @@ OSSIA_INLINE float widen(uint16_t x) { return from_bits(static_cast<uint32_t>(x)
 template <class T>
 OSSIA_INLINE void bring_keys(const T* k, int64_t d, float* kt) {
   int64_t column = 0;
-#if OSSIA_LEVEL != OSSIA_SCALAR
+#if OSSIA_LEVEL == OSSIA_AVX2 || OSSIA_LEVEL == OSSIA_AVX512
   constexpr int per_word = 4 / sizeof(T);  // bf16: the two of a word are parted after the transposition
   for (; column + kSquare * per_word <= d; column += kSquare * per_word) {
     for (int64_t j = 0; j < kTile; j += kSquare) {

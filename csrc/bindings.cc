@@ -30,7 +30,7 @@ namespace {
 constexpr const char* kOpNames[kOps] = {"embed",     "rms_norm", "quantize", "linear",     "rope_store",
                                         "attention", "route",    "moe",      "gather_rows"};
 constexpr const char* kNumericsNames[kNumerics] = {"q8", "bf16", "f32"};
-constexpr const char* kIsaNames[kIsas] = {"scalar", "avx2", "avx512"};
+constexpr const char* kIsaNames[kIsas] = {"scalar", "avx2", "avxvnni", "avx512", "neon", "neon_i8mm"};
 constexpr const char* kKindNames[] = {"mxfp4", "q8", "bf16", "f32"};
 
 [[noreturn]] void refuse(const std::string& message) {

@@ -1,6 +1,7 @@
 // linear: out = [out +] (x w^T + bias), tasks of weight rows.
 #ifndef OSSIA_ISA
 #define OSSIA_FAMILY "../linear.cc"
+#define OSSIA_PRODUCTS
 #include "isa/every_isa.h"
 #else
 

@@ -3,6 +3,7 @@
 #include "experts.h"
 #ifndef OSSIA_ISA
 #define OSSIA_FAMILY "../moe.cc"
+#define OSSIA_PRODUCTS
 #include "isa/every_isa.h"
 #else
 

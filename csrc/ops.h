@@ -1,7 +1,7 @@
 // The contract between the ops' Python face (src/ossia/kernels/ops.py) and their kernels.
 //
-// What is exact. Every kernel of an op gives the same bits in every instruction set (scalar, avx2, avx512), for
-// any number of rows, threads, chunks and for whichever tile ran. NaNs are equal as NaNs; their payload is not.
+// What is exact. Every kernel of an op gives the same bits in every instruction set (scalar, avx2, avxvnni,
+// avx512, neon, neon_i8mm), for any number of rows, threads, chunks and for whichever tile ran. NaNs are equal as NaNs; their payload is not.
 //   q8 dot      activations int8 per block of 32: amax = max|x|, d = amax / 127, q = rne(x * (127 / amax)); blocks with
 //               amax < 2^-100 are zero, blocks with an inf or NaN have d = NaN, q = 0. The dot of a block is an exact
 //               int32; p[b mod 4] = fma(float(dot), wscale * xscale, p[b mod 4]) for b ascending;
@@ -29,9 +29,9 @@ namespace ossia {
 
 enum class Numerics : int { q8, bf16, f32 };
 enum class Kind : int { mxfp4, q8, bf16, f32 };
-enum class Isa : int { scalar, avx2, avx512 };
+enum class Isa : int { scalar, avx2, avxvnni, avx512, neon, neon_i8mm };  // of one CPU: plainest first
 enum class Op : int { embed, rms_norm, quantize, linear, rope_store, attention, route, moe, gather_rows };
-constexpr int kNumerics = 3, kIsas = 3, kOps = 9;
+constexpr int kNumerics = 3, kIsas = 6, kOps = 9;
 constexpr int64_t kTile = 64;  // keys per cache block and attention tile
 
 // Rows ready to be multiplied. q8: data int8 (rows, width), scales f32, and for the kernels' own use `split` (each
@@ -153,5 +153,15 @@ bool isa_available(Isa isa);
 OSSIA_DECLARE_KERNELS(scalar)
 OSSIA_DECLARE_KERNELS(avx2)
 OSSIA_DECLARE_KERNELS(avx512)
+OSSIA_DECLARE_KERNELS(neon)
+
+// What only multiplies int8 faster has its own kernels where int8 is multiplied.
+#define OSSIA_DECLARE_PRODUCTS(isa)      \
+  namespace isa {                        \
+  void linear(const LinearArgs&, Team&); \
+  void moe(const MoeArgs&, Team&);       \
+  }
+OSSIA_DECLARE_PRODUCTS(avxvnni)
+OSSIA_DECLARE_PRODUCTS(neon_i8mm)
 
 }  // namespace ossia

@@ -10,7 +10,9 @@ bool pack_q8(const PackArgs& a, Isa isa) {
   const ExactFloats exact;
 #if defined(__x86_64__)
   if (isa == Isa::avx512) return avx512::pack_q8(a);
-  if (isa == Isa::avx2) return avx2::pack_q8(a);
+  if (isa == Isa::avx2 || isa == Isa::avxvnni) return avx2::pack_q8(a);
+#elif defined(__aarch64__)
+  if (isa == Isa::neon || isa == Isa::neon_i8mm) return neon::pack_q8(a);
 #endif
   (void)isa;
   return scalar::pack_q8(a);

@@ -27,5 +27,6 @@ bool pack_q8(const PackArgs& args, Isa isa);
 OSSIA_DECLARE_PACK(scalar)
 OSSIA_DECLARE_PACK(avx2)
 OSSIA_DECLARE_PACK(avx512)
+OSSIA_DECLARE_PACK(neon)
 
 }  // namespace ossia

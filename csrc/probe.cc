@@ -18,6 +18,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }  // namespace ossia
 
 #define OSSIA_FAMILY "../probe.cc"
+#define OSSIA_PRODUCTS
 #include "isa/every_isa.h"
 
 namespace ossia {
@@ -27,7 +28,14 @@ const Probe& find_probe(Isa isa) {
       {scalar::probe_read, scalar::probe_peak, {"int8 scalar", "f32 scalar"}},
 #if defined(__x86_64__)
       {avx2::probe_read, avx2::probe_peak, {"int8 vpmaddubsw 256", "f32 vfmadd 256"}},
+      {avxvnni::probe_read, avxvnni::probe_peak, {"int8 vpdpbusd 256", "f32 vfmadd 256"}},
       {avx512::probe_read, avx512::probe_peak, {"int8 vpdpbusd 512", "f32 vfmadd 512"}},
+#elif defined(__aarch64__)
+      {},
+      {},
+      {},
+      {neon::probe_read, neon::probe_peak, {"int8 sdot", "f32 fmla"}},
+      {neon_i8mm::probe_read, neon_i8mm::probe_peak, {"int8 smmla", "f32 fmla"}},
 #endif
   };
   return table[static_cast<int>(isa)];
@@ -41,7 +49,10 @@ namespace OSSIA_ISA {
 namespace {
 
 // The compiler must neither merge turns of a loop nor leave them out.
-#if OSSIA_LEVEL != OSSIA_SCALAR
+#if OSSIA_LEVEL == OSSIA_NEON
+#define OSSIA_KEEP_BITS(x) __asm__ volatile("" : "+w"(x))
+#define OSSIA_KEEP_FLOATS(x) __asm__ volatile("" : "+w"(x))
+#elif OSSIA_LEVEL != OSSIA_SCALAR
 #define OSSIA_KEEP_BITS(x) __asm__ volatile("" : "+v"(x))
 #define OSSIA_KEEP_FLOATS(x) __asm__ volatile("" : "+v"(x))
 #elif defined(__aarch64__)
@@ -66,11 +77,32 @@ using Floats = __m256;
 OSSIA_INLINE Bits read_into(Bits sum, const char* p) {
   return _mm256_xor_si256(sum, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
+#if OSSIA_FAST_INT8
+OSSIA_INLINE Bits mul_int8(Bits acc, Bits x) { return _mm256_dpbusd_avx_epi32(acc, x, x); }
+#else
 OSSIA_INLINE Bits mul_int8(Bits acc, Bits x) {  // bytes to exact sums of 32 bits takes three instructions
   return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(x, x), x));
 }
+#endif
 OSSIA_INLINE Floats mul_f32(Floats acc, Floats x) { return _mm256_fmadd_ps(x, x, acc); }
 constexpr int64_t kInt8Ops = 64, kF32Ops = 16;
+#elif OSSIA_LEVEL == OSSIA_NEON
+using Bits = int32x4_t;
+using Floats = float32x4_t;
+OSSIA_INLINE Bits read_into(Bits sum, const char* p) {
+  return veorq_s32(sum, vreinterpretq_s32_s8(vld1q_s8(reinterpret_cast<const int8_t*>(p))));
+}
+#if OSSIA_FAST_INT8
+OSSIA_INLINE Bits mul_int8(Bits acc, Bits x) {
+  return vmmlaq_s32(acc, vreinterpretq_s8_s32(x), vreinterpretq_s8_s32(x));
+}
+#else
+OSSIA_INLINE Bits mul_int8(Bits acc, Bits x) {
+  return vdotq_s32(acc, vreinterpretq_s8_s32(x), vreinterpretq_s8_s32(x));
+}
+#endif
+OSSIA_INLINE Floats mul_f32(Floats acc, Floats x) { return vfmaq_f32(acc, x, x); }
+constexpr int64_t kInt8Ops = OSSIA_FAST_INT8 ? 64 : 32, kF32Ops = 8;
 #else
 using Bits = uint64_t;
 using Floats = float;

@@ -25,6 +25,8 @@ constexpr auto kSpin = std::chrono::microseconds(40);
 void relax() {
 #if defined(__x86_64__)
   _mm_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
 #endif
 }
 
@@ -55,12 +57,19 @@ ExactFloats::ExactFloats() : saved_(0) {
 #if defined(__x86_64__)
   saved_ = _mm_getcsr();
   _mm_setcsr(0x1f80);
+#elif defined(__aarch64__)
+  uint64_t control;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+  saved_ = static_cast<unsigned>(control);
+  __asm__ volatile("msr fpcr, %0" : : "r"(uint64_t{0}));
 #endif
 }
 
 ExactFloats::~ExactFloats() {
 #if defined(__x86_64__)
   _mm_setcsr(saved_);
+#elif defined(__aarch64__)
+  __asm__ volatile("msr fpcr, %0" : : "r"(static_cast<uint64_t>(saved_)));
 #endif
 }
 

@@ -76,9 +76,12 @@ static void q8_plain(const Slab& w, const Picked& x, float* out, int64_t stride)
 // values come as 2v + 12 from the table, int8 weights as w + 128 (AVX-512); the excess times the sum of x is taken back
 // per block.
 
-constexpr int kMxfp4Excess = 12, kQ8Excess = OSSIA_LEVEL == OSSIA_AVX512 ? 128 : 0;
-
+#if OSSIA_LEVEL == OSSIA_NEON  // signed by signed
+constexpr int kMxfp4Excess = 0, kQ8Excess = 0;
+#else
+constexpr int kMxfp4Excess = 12, kQ8Excess = OSSIA_LEVEL == OSSIA_AVX512 || OSSIA_FAST_INT8 ? 128 : 0;
 OSSIA_INLINE __m128i mxfp4_table() { return _mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0); }
+#endif
 
 // An activation row laid out for gemv: each per-block value four times (once per weight row), padded to 4 blocks.
 struct Spread {
@@ -104,22 +107,20 @@ static void spread(const Act& x, int64_t t, bool mxfp4, int8_t* memory) {
   const float part = mxfp4 ? 0.5f : 1.0f;  // MXFP4's table holds doubles of the values
   for (int64_t b = 0; b < blocks; b++) {
     if (mxfp4) {
-      _mm_store_si128(reinterpret_cast<__m128i*>(s.even + 16 * b),
-                      _mm_loadu_si128(reinterpret_cast<const __m128i*>(split + 32 * b)));
-      _mm_store_si128(reinterpret_cast<__m128i*>(s.odd + 16 * b),
-                      _mm_loadu_si128(reinterpret_cast<const __m128i*>(split + 32 * b + 16)));
+      std::memcpy(s.even + 16 * b, split + 32 * b, 16);
+      std::memcpy(s.odd + 16 * b, split + 32 * b + 16, 16);
     }
-    _mm_store_si128(reinterpret_cast<__m128i*>(s.excess + 4 * b), _mm_set1_epi32(times * sums[b]));
-    _mm_store_ps(s.scale + 4 * b, _mm_set1_ps(part * scales[b]));
+    for (int r = 0; r < 4; r++) s.excess[4 * b + r] = times * sums[b];
+    for (int r = 0; r < 4; r++) s.scale[4 * b + r] = part * scales[b];
   }
-  for (int64_t b = blocks; b < padded; b++) {
-    _mm_store_si128(reinterpret_cast<__m128i*>(s.even + 16 * b), _mm_setzero_si128());
-    _mm_store_si128(reinterpret_cast<__m128i*>(s.odd + 16 * b), _mm_setzero_si128());
-    _mm_store_si128(reinterpret_cast<__m128i*>(s.excess + 4 * b), _mm_setzero_si128());
-    _mm_store_ps(s.scale + 4 * b, _mm_setzero_ps());
-  }
+  const size_t rest = static_cast<size_t>(padded - blocks) * 16;
+  std::memset(s.even + 16 * blocks, 0, rest);
+  std::memset(s.odd + 16 * blocks, 0, rest);
+  std::memset(s.excess + 4 * blocks, 0, rest);
+  std::memset(s.scale + 4 * blocks, 0, rest);
 }
 
+#if OSSIA_LEVEL != OSSIA_NEON
 // Four scale bytes of each of four rows, as 16 bytes [block][row]; `have` bytes are left in the row.
 OSSIA_INLINE __m128i scale_bytes(const uint8_t* const* rows, int64_t at, int64_t have) {
   int32_t word[4] = {0, 0, 0, 0};
@@ -133,12 +134,17 @@ OSSIA_INLINE __m128i scale_bytes(const uint8_t* const* rows, int64_t at, int64_t
                           _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
 }
 
+OSSIA_INLINE void store4(float* out, __m128 x) { _mm_storeu_ps(out, x); }
+#endif
+
 #endif
 
 #if OSSIA_LEVEL == OSSIA_AVX512
 #include "q8_avx512.h"
 #elif OSSIA_LEVEL == OSSIA_AVX2
 #include "q8_avx2.h"
+#elif OSSIA_LEVEL == OSSIA_NEON
+#include "q8_neon.h"
 #endif
 
 #if OSSIA_LEVEL != OSSIA_SCALAR
@@ -164,14 +170,14 @@ struct FourRows {
   inline __attribute__((always_inline)) void prefetch_scales(int64_t blocks) const {
     for (int i = 0; i < 4; i++)
       for (int64_t at = 0; at < blocks; at += 64 / sizeof(S))
-        _mm_prefetch(reinterpret_cast<const char*>(scales[i] + 2 * blocks + at), _MM_HINT_T0);
+        __builtin_prefetch(scales[i] + 2 * blocks + at);
   }
   inline __attribute__((always_inline)) void prefetch(int64_t b) const {
     constexpr int64_t block_bytes = sizeof(S) == 4 ? 32 : 16;
     for (int i = 0; i < 4; i++) {
       const char* next = reinterpret_cast<const char*>(rows[i]) + b * block_bytes + kAhead;
-      _mm_prefetch(next, _MM_HINT_T0);
-      if (sizeof(S) == 4) _mm_prefetch(next + 64, _MM_HINT_T0);  // four int8 blocks are two lines
+      __builtin_prefetch(next);
+      if (sizeof(S) == 4) __builtin_prefetch(next + 64);  // four int8 blocks are two lines
     }
   }
 };
@@ -192,7 +198,7 @@ static void gemv(const Slab& w, int64_t row_bytes, const Spread* x, float* out, 
     for (int c = 0; c < C; c++) {
       if (full < blocks) sums[c] = step(four.rows, four.scales, x[c], full, blocks - full, sums[c]);
       float y[4];
-      _mm_storeu_ps(y, sum_classes(sums[c]));
+      store4(y, sum_classes(sums[c]));
       for (int64_t i = 0; i < 4 && r + i * quarter < w.rows; i++) out[c * stride + r + i * quarter] = y[i];
     }
   }
@@ -210,10 +216,8 @@ static void few_rows(const Slab& w, const Picked& x, int8_t* ready, float* out, 
 }
 
 // ---- gemm over both. A tile of C activation rows is laid out once per op in the order it is read: class by class of
-// blocks mod 4, and in a block four elements of each row eight times, the excesses, the scales. The weights of one
+// blocks mod 4, and in a block kGrain elements of each row until all are there, the excesses, the scales. The weights of one
 // class of a panel stay in the first-level cache while every tile passes by. ----
-
-constexpr int kPanels = OSSIA_LEVEL == OSSIA_AVX512 ? 2 : 1;  // taken together, so that a broadcast serves both
 
 // Where the four classes of a panel or tile begin, in blocks.
 struct ClassStarts {
@@ -224,18 +228,19 @@ struct ClassStarts {
 };
 
 // A tile of c_of rows from `first`.
-static void make_tile(const Picked& x, int64_t first, int64_t c_of, bool mxfp4, int8_t* to) {
+template <bool kMxfp4>
+static void make_tile(const Picked& x, int64_t first, int64_t c_of, int8_t* to) {
   const int64_t blocks = x.act.width / 32;
   const ClassStarts starts(blocks);
-  const int32_t times = mxfp4 ? -kMxfp4Excess : -kQ8Excess;
   for (int64_t c = 0; c < c_of; c++) {
     const int64_t t = x.row(first + c);
-    const int8_t* q = (mxfp4 ? x.act.split : static_cast<const int8_t*>(x.act.data)) + t * x.act.width;
+    const int8_t* q = (kMxfp4 ? x.act.split : static_cast<const int8_t*>(x.act.data)) + t * x.act.width;
     for (int64_t b = 0; b < blocks; b++) {
-      int32_t* block = reinterpret_cast<int32_t*>(to) + (starts.at[b % 4] + b / 4) * 10 * c_of + c;
-      for (int i = 0; i < 8; i++) std::memcpy(block + i * c_of, q + 32 * b + 4 * i, 4);
-      block[8 * c_of] = times * x.act.sums[t * blocks + b];
-      std::memcpy(block + 9 * c_of, x.act.scales + t * blocks + b, 4);
+      int8_t* block = to + (starts.at[b % 4] + b / 4) * 40 * c_of;
+      const int32_t excess = tile_excess<kMxfp4>(q + 32 * b, x.act.sums[t * blocks + b]);
+      for (int i = 0; i < 32; i += kGrain) std::memcpy(block + i * c_of + c * kGrain, q + 32 * b + i, kGrain);
+      std::memcpy(block + 32 * c_of + 4 * c, &excess, 4);
+      std::memcpy(block + 36 * c_of + 4 * c, x.act.scales + t * blocks + b, 4);
     }
   }
 }
@@ -277,7 +282,7 @@ struct Ahead {
   }
   inline __attribute__((always_inline)) void ask() const {
     for (int64_t i = 0; i < each && at < lines; i++, at++)
-      _mm_prefetch(at < data_lines ? data + 64 * at : scales + 64 * (at - data_lines), _MM_HINT_T1);
+      __builtin_prefetch(at < data_lines ? data + 64 * at : scales + 64 * (at - data_lines), 0, 2);
   }
 };
 
@@ -300,21 +305,11 @@ static void tile(const PanelClass& j, const int8_t* x, int64_t first) {
   join<P, C>(j.cls, sums, j.low + at, j.high + at, j.rows, j.out + first * j.stride, j.stride);
 }
 
-template <bool kMxfp4>
-static void all_tiles(const PanelClass& j, const int8_t* x, int64_t count, int64_t row_bytes) {
+template <bool kMxfp4, int... kLess>
+static void all_tiles(const PanelClass& j, const int8_t* x, int64_t count, int64_t row_bytes,
+                      std::integer_sequence<int, kLess...>) {
   using Tile = void (*)(const PanelClass&, const int8_t*, int64_t);
-  static constexpr Tile kTiles[kPanelCols] = {
-    tile<kPanels, 1, kMxfp4>,
-    tile<kPanels, 2, kMxfp4>,
-    tile<kPanels, 3, kMxfp4>,
-    tile<kPanels, 4, kMxfp4>,
-#if OSSIA_LEVEL == OSSIA_AVX512
-    tile<kPanels, 5, kMxfp4>,
-    tile<kPanels, 6, kMxfp4>,
-    tile<kPanels, 7, kMxfp4>,
-    tile<kPanels, 8, kMxfp4>,
-#endif
-  };
+  static constexpr Tile kTiles[kPanelCols] = {tile<kPanels, kLess + 1, kMxfp4>...};
   for (int64_t i = 0; i < count; i += kPanelCols)
     kTiles[(count - i < kPanelCols ? count - i : kPanelCols) - 1](j, x + i * row_bytes, i);
 }
@@ -336,8 +331,8 @@ static void unpack_panel(const Slab& w, int64_t first, bool ask, uint8_t* out, f
   for (int64_t b = 0; b < blocks; b += 4) {
     const int64_t have = blocks - b < 4 ? blocks - b : 4;
     for (int r = 0; ask && r < kPanel; r++) {
-      _mm_prefetch(rows[r] + b * block_bytes + ahead, _MM_HINT_T0);
-      if (!kMxfp4) _mm_prefetch(rows[r] + b * block_bytes + ahead + 64, _MM_HINT_T0);
+      __builtin_prefetch(rows[r] + b * block_bytes + ahead);
+      if (!kMxfp4) __builtin_prefetch(rows[r] + b * block_bytes + ahead + 64);
     }
     float* to[4];
     for (int64_t i = 0; i < have; i++) {
@@ -369,7 +364,7 @@ static void gemm(const Slab& w, int64_t count, const int8_t* ready, float* out, 
       const int64_t at = starts.at[cls];
       PanelClass j{ahead, panel + at * kRows * 32, scales + at * kRows, cls, at, starts.at[cls + 1] - at, rows};
       j.low = low, j.high = low + count * kRows, j.out = out + r, j.stride = stride;
-      all_tiles<kMxfp4>(j, ready, count, blocks * 40);
+      all_tiles<kMxfp4>(j, ready, count, blocks * 40, std::make_integer_sequence<int, kPanelCols>());
     }
   }
 }
@@ -404,7 +399,8 @@ static void make_ready(Kind kind, const Picked& x, int64_t unit, int8_t* ready) 
   const int64_t blocks = x.act.width / 32, padded = (blocks + 3) / 4 * 4, first = unit * kPanelCols;
   if (x.count > few(x.act.width)) {
     const int64_t count = x.count - first < kPanelCols ? x.count - first : kPanelCols;
-    return make_tile(x, first, count, kind == Kind::mxfp4, ready + first * blocks * 40);
+    if (kind == Kind::mxfp4) return make_tile<true>(x, first, count, ready + first * blocks * 40);
+    return make_tile<false>(x, first, count, ready + first * blocks * 40);
   }
   for (int64_t c = 0; c < x.count; c++) spread(x.act, x.row(c), kind == Kind::mxfp4, ready + c * padded * 64);
 }
@@ -438,7 +434,7 @@ OSSIA_INLINE void make_ready(Kind, const Picked&, int64_t, int8_t*) {}
 
 #if OSSIA_LEVEL == OSSIA_AVX512
 constexpr int kDotRows = 4, kDotCols = 6;
-#elif OSSIA_LEVEL == OSSIA_AVX2
+#elif OSSIA_LEVEL == OSSIA_AVX2 || OSSIA_LEVEL == OSSIA_NEON
 constexpr int kDotRows = 2, kDotCols = 2;
 #else
 constexpr int kDotRows = 1, kDotCols = 1;

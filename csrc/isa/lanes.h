@@ -1,6 +1,6 @@
 // Sixteen float lanes in each instruction set, and what every family builds from them: the fixed reduction tree, exp,
 // bf16, quantisation, MXFP4 decoding. Included once per instruction set, inside its namespace (no include guard).
-// All of it rounds as IEEE says, so the three versions give the same bits.
+// All of it rounds as IEEE says, so all versions give the same bits.
 
 #if OSSIA_LEVEL == OSSIA_SCALAR
 
@@ -96,6 +96,12 @@ OSSIA_INLINE float tree_max(V a) {
     for (int i = 0; i < w; i++) a.v[i] = a.v[i] > a.v[i + w] ? a.v[i] : a.v[i + w];
   return a.v[0];
 }
+
+#elif OSSIA_LEVEL == OSSIA_NEON
+
+OSSIA_INLINE uint32_t bits(float f) { return vget_lane_u32(vreinterpret_u32_f32(vdup_n_f32(f)), 0); }
+OSSIA_INLINE float from_bits(uint32_t u) { return vget_lane_f32(vreinterpret_f32_u32(vdup_n_u32(u)), 0); }
+#include "lanes_neon.h"
 
 #else
 
@@ -276,6 +282,10 @@ OSSIA_INLINE void decode_mxfp4(const uint8_t* nibbles, float half_scale, float* 
     out[2 * i] = table[nibbles[i] & 15] * half_scale;
     out[2 * i + 1] = table[nibbles[i] >> 4] * half_scale;
   }
+#elif OSSIA_LEVEL == OSSIA_NEON
+  const uint8x16_t x = vld1q_u8(nibbles), low = vandq_u8(x, vdupq_n_u8(15)), high = vshrq_n_u8(x, 4);
+  store_decoded16(vzip1q_u8(low, high), half_scale, out);
+  store_decoded16(vzip2q_u8(low, high), half_scale, out + 16);
 #else
   const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(nibbles)), m = _mm_set1_epi8(15);
   const __m128i lo = _mm_and_si128(x, m), hi = _mm_and_si128(_mm_srli_epi16(x, 4), m);
@@ -313,7 +323,7 @@ OSSIA_INLINE void part_block(const int8_t* q, int8_t* split, int32_t* sum) {
     *sum += q[2 * i] + q[2 * i + 1];
   }
 }
-#else
+#elif OSSIA_LEVEL != OSSIA_NEON
 OSSIA_INLINE __m128i top4(__m256 a) {
   return _mm_max_epi32(_mm256_castsi256_si128(_mm256_castps_si256(a)),
                        _mm256_extracti128_si256(_mm256_castps_si256(a), 1));

@@ -82,8 +82,13 @@ OSSIA_INLINE Classes step(const int8_t* const* w, const float* const* s, const S
 
 // ---- gemm panel: 16 rows; a block is 8 vectors of 4 elements of every row ----
 
-constexpr int kPanel = 16, kPanelCols = 8;
+// kPanels are taken together, so that a broadcast serves both; kGrain elements of x lie together in a tile.
+constexpr int kPanel = 16, kPanelCols = 8, kPanels = 2, kGrain = 4;
 using PanelSum = __m512;
+template <bool kMxfp4>
+OSSIA_INLINE int32_t tile_excess(const int8_t*, int32_t sum) {
+  return -(kMxfp4 ? kMxfp4Excess : kQ8Excess) * sum;
+}
 
 // 16 bytes of each row to 4 vectors: 32 bits of row r in lane r.
 OSSIA_INLINE void bytes_by_row(const char* const* rows, int64_t at, __m512i* d) {

@@ -19,10 +19,12 @@ from ossia.errors import SettingsError
 Numerics = Literal["q8", "bf16", "f32"]
 Lang = Literal["en", "ko"]
 
+_ISAS = ("scalar", "avx2", "avxvnni", "avx512", "neon", "neon_i8mm")
+
 _VARIABLES = {
     "OSSIA_MODEL": "default model",
     "OSSIA_HOME": "one folder for everything Ossia keeps (models, caches, history)",
-    "OSSIA_ISA": "kernels to use: scalar, avx2, avx512",
+    "OSSIA_ISA": "kernels to use: scalar, avx2, avxvnni, avx512, neon, neon_i8mm",
     "OSSIA_NUMERICS": "arithmetic: q8, bf16, f32",
     "OSSIA_THREADS": "threads the kernels use",
     "OSSIA_LANG": "language of messages: en, ko",
@@ -77,7 +79,7 @@ def load_settings(env: Mapping[str, str] = process_environ) -> Settings:
         data_dir=root / "data" if root else user_data_path("ossia"),
         cache_dir=root / "cache" if root else user_cache_path("ossia"),
         config_dir=root / "config" if root else user_config_path("ossia"),
-        isa=_choice(env, "OSSIA_ISA", ("scalar", "avx2", "avx512")),
+        isa=_choice(env, "OSSIA_ISA", _ISAS),
         numerics=cast(Numerics, _choice(env, "OSSIA_NUMERICS", get_args(Numerics)) or "q8"),
         threads=_positive(env, "OSSIA_THREADS"),
         lang=cast(Lang, _choice(env, "OSSIA_LANG", get_args(Lang)) or _locale_lang(env)),

@@ -25,7 +25,10 @@ class CpuPlan:
 
 
 def available_isas() -> tuple[str, ...]:
-    """Instruction sets this CPU and operating system can run, plainest first: scalar, avx2, avx512."""
+    """Instruction sets this CPU and operating system can run, plainest first.
+
+    x86: scalar, avx2, avxvnni (AVX2 with AVX-VNNI), avx512. ARM: scalar, neon (dot products), neon_i8mm.
+    """
     return tuple(_native.isas())
 
 
@@ -33,7 +36,7 @@ def configure(isa: str | None = None, threads: int | None = None) -> CpuPlan:
     """Choose the kernels' instruction set (None: the best) and threads (None: the physical cores we may use).
 
     Raises IsaUnavailableError for a set this CPU lacks, SettingsError for less than one thread.
-    Without AVX2 the default is scalar, with a RuntimeWarning.
+    Without AVX2 (ARM: dot products) the default is scalar, with a RuntimeWarning.
     """
     known = available_isas()
     if isa is not None and isa not in known:
@@ -48,7 +51,8 @@ def configure(isa: str | None = None, threads: int | None = None) -> CpuPlan:
             f"{threads} threads cannot run anything", value=threads, limit=(1, 1024), remedy="Use 1 or more."
         )
     if isa is None and known == ("scalar",):
-        warnings.warn("this CPU has no AVX2: Ossia will be slow here", RuntimeWarning, stacklevel=2)
+        reason = "this CPU has neither AVX2 nor ARM's dot products: Ossia will be slow here"
+        warnings.warn(reason, RuntimeWarning, stacklevel=2)
     plan = CpuPlan(isa or known[-1], threads or default_threads())
     _native.configure(plan.isa, plan.threads)
     return plan

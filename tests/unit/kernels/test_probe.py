@@ -13,6 +13,7 @@ NAMES = {
     ("avx2", "q8"): "int8 vpmaddubsw 256",
     ("avx2", "bf16"): "f32 vfmadd 256",
     ("avx2", "f32"): "f32 vfmadd 256",
+    ("avxvnni", "q8"): "int8 vpdpbusd 256",
     ("avx512", "q8"): "int8 vpdpbusd 512",
     ("avx512", "bf16"): "f32 vfmadd 512",
     ("avx512", "f32"): "f32 vfmadd 512",
