@@ -83,7 +83,7 @@ def bench_model(
         loaded = time.perf_counter() - started
         assert config is not None, "an incomplete model was loaded"
         run = _Run(model.backend, config, settings.numerics, plan, progress)
-        first = asyncio.run(_follow(model.backend, run.prompt(_SHORT), 1))[0] - started
+        first = asyncio.run(follow(model.backend, run.prompt(_SHORT), 1))[0] - started
         run.measure()
         return _report(found, wanted, run, loaded, first)
 
@@ -146,7 +146,7 @@ class _Run:
                     self._prefill(length)
         self._deep += self.prompt(self.depth - len(self._deep))
         self._say("depth")
-        asyncio.run(_follow(self.backend, self._deep, 1))
+        asyncio.run(follow(self.backend, self._deep, 1))
         self.peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         self._decode_rounds(reading_buffer(self.plan.buffer_bytes))
 
@@ -156,7 +156,7 @@ class _Run:
         ids = self.prompt(length)
         before = self.peak[-1]
         started = time.perf_counter()
-        took = asyncio.run(_follow(self.backend, ids, 1))[0] - started
+        took = asyncio.run(follow(self.backend, ids, 1))[0] - started
         peak = (before + self._probe_peak()) / 2
         self._deep = ids[: self.depth]
         self._note(f"prefill_{length}", length / took, length * peak / prefill_ops(self.config, length))
@@ -200,13 +200,13 @@ class _Run:
         return int(np.clip(self.plan.sample_s * steps_s, _LEAST_STEPS, _MOST_STEPS))
 
     def _decode_rate(self, prompt: list[int], steps: int) -> float:
-        times = asyncio.run(_follow(self.backend, prompt, steps + 1))
+        times = asyncio.run(follow(self.backend, prompt, steps + 1))
         return steps / (times[-1] - times[0])
 
     def _streams_rate(self, streams: int, steps: int) -> float:
         """Tokens per second of all together."""
         prompts = [self.prompt(_SHORT) for _ in range(streams)]
-        return joint_rate(asyncio.run(_follow_all(self.backend, prompts, steps + 1)))
+        return joint_rate(asyncio.run(follow_all(self.backend, prompts, steps + 1)))
 
     def _note(self, name: str, rate: float, roofline: float) -> None:
         self.samples.setdefault(name, []).append(rate)
@@ -233,15 +233,16 @@ def _streams(name: str) -> int:
     return int(name.removeprefix("streams_")) if name.startswith("streams_") else 1
 
 
-async def _follow(backend: Backend, prompt: list[int], count: int) -> list[float]:
-    """When each of `count` tokens arrived, by the performance counter."""
+async def follow(backend: Backend, prompt: list[int], count: int) -> list[float]:
+    """When each of `count` greedy tokens arrived, by the performance counter."""
     params = SamplingParams(max_tokens=count, temperature=0.0)
     async with aclosing(backend.generate(prompt, params)) as tokens:
         return [time.perf_counter() async for _ in tokens]
 
 
-async def _follow_all(backend: Backend, prompts: list[list[int]], count: int) -> list[list[float]]:
-    return await asyncio.gather(*(_follow(backend, prompt, count) for prompt in prompts))
+async def follow_all(backend: Backend, prompts: list[list[int]], count: int) -> list[list[float]]:
+    """The same of several prompts together."""
+    return await asyncio.gather(*(follow(backend, prompt, count) for prompt in prompts))
 
 
 def _largest_file(path: Path) -> Path:
