@@ -6,9 +6,9 @@ and what the tool said: 300 new tokens, the analysis dropped, as Harmony asks fo
 only the last prompt can be used again, not the answer behind it.
 
 Both engines see the same prompts: weights may be random, so the call's tokens are scripted, and what the
-engine itself says is only counted (greedy, no end token). "Recomputed" are tokens of a prompt that the last
-one had already and that were computed again. Ossia counts them in its engine, the server in its timings.
-Each is loaded alone, Ossia first, both with their prompt caches as they are set by default.
+engine itself says is only counted (greedy, no end token, nothing guessed ahead). "Recomputed" are tokens of
+a prompt that the last one had already and that were computed again. Ossia counts them in its engine, the
+server in its timings. Each is loaded alone, Ossia first, with prompt caches as set by default.
 """
 
 import argparse
@@ -119,7 +119,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     given = prompts(options.tokens, options.calls, config.vocab_size, options.seed)
     context = len(given[-1]) + ANALYSIS + CALL + 1
     engines: dict[str, list[Turn]] = {}
-    with load(str(found.path), max_context=context, max_sequences=1) as model:
+    with load(str(found.path), max_context=context, max_sequences=1, speculation=False) as model:
         assert isinstance(model.backend, NativeBackend), "its counters are the native engine's"
         through(ours(model.backend), [given[0][64::-1]])  # warms up
         print("ossia")

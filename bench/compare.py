@@ -8,7 +8,7 @@ Cut into stages of a few minutes, each with one engine alone in memory, in a pro
 stage that is in the results file is not measured again (`--again` does). The engines take turns; a second
 pass goes round once more. Ossia is driven in this process through the backend that answers a chat, as
 `ossia bench run` does; its peers through their servers. All get other random ids of equal length in every
-sample, greedy, with no end token. A read probe stands before and after every sample.
+sample, greedy, with no end token; nobody guesses ahead. A read probe stands before and after every sample.
 
 "A core taken": another process spins all the while. Memory is the process's peak, pages of mapped files
 included: ours after a prompt of 8,000 in a context of 8,192, the peers' after one of 2,048 (they fill their
@@ -182,7 +182,7 @@ def ossia(found: FoundModel, engine: str) -> Iterator[Ours]:
     numerics: Numerics = "bf16" if engine == OSSIA_BF16 else "q8"
     isa = "avx2" if engine == OSSIA_AVX2 else None
     started = time.perf_counter()
-    model = load(str(found.path), numerics=numerics, isa=isa, max_context=CONTEXT)
+    model = load(str(found.path), numerics=numerics, isa=isa, max_context=CONTEXT, speculation=False)
     ready_s = time.perf_counter() - started
     with model:
         yield Ours(model, ready_s)

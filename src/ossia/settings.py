@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import environ as process_environ
+from os import sep
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -19,6 +20,7 @@ from ossia.errors import SettingsError
 Numerics = Literal["q8", "bf16", "f32"]
 Lang = Literal["en", "ko"]
 
+_PREFIX_CACHE_BYTES = 2 << 30  # where only "on" or a folder is said
 _ISAS = ("scalar", "avx2", "avxvnni", "avx512", "neon", "neon_i8mm")
 
 _VARIABLES = {
@@ -30,7 +32,7 @@ _VARIABLES = {
     "OSSIA_LANG": "language of messages: en, ko",
     "OSSIA_HISTORY": "off: the chat keeps no input history",
     "OSSIA_SPECULATION": "off: what an answer repeats is not guessed ahead",
-    "OSSIA_PREFIX_CACHE": "computed prompts kept on the disk: off, on (up to 2 GiB), or a size such as 4GiB",
+    "OSSIA_PREFIX_CACHE": "computed prompts kept on the disk: off, on (2 GiB), a size (4GiB), or a folder",
     "OSSIA_POCKET_BASE": "the pocket base as a local file (.whl or .gguf), for machines without a registry",
 }
 
@@ -41,7 +43,7 @@ class Settings:
 
     `data_dir` holds models (kept until `ossia rm`), `cache_dir` what can be made again, `config_dir`
     the remembered model and the input history. `prefix_cache_bytes`: what computed prompts may take of the
-    disk, None where they are not kept there.
+    disk, None where they are not kept there; `prefix_cache_dir`: where, None for a folder in `cache_dir`.
     """
 
     model: str | None
@@ -55,6 +57,7 @@ class Settings:
     history: bool
     speculation: bool
     prefix_cache_bytes: int | None
+    prefix_cache_dir: Path | None
     pocket_base: Path | None
     hf_home: Path
     ollama_models: Path
@@ -73,6 +76,7 @@ def load_settings(env: Mapping[str, str] = process_environ) -> Settings:
                 remedy=f"Settings are: {', '.join(sorted(_VARIABLES))}.",
             )
     home = Path.home()
+    prefix_cache_bytes, prefix_cache_dir = read_prefix_cache(env.get("OSSIA_PREFIX_CACHE", ""))
     root = Path(env["OSSIA_HOME"]).expanduser() if env.get("OSSIA_HOME") else None
     return Settings(
         model=env.get("OSSIA_MODEL") or None,
@@ -85,7 +89,8 @@ def load_settings(env: Mapping[str, str] = process_environ) -> Settings:
         lang=cast(Lang, _choice(env, "OSSIA_LANG", get_args(Lang)) or _locale_lang(env)),
         history=_choice(env, "OSSIA_HISTORY", ("on", "off")) != "off",
         speculation=_choice(env, "OSSIA_SPECULATION", ("on", "off")) != "off",
-        prefix_cache_bytes=_size(env, "OSSIA_PREFIX_CACHE"),
+        prefix_cache_bytes=prefix_cache_bytes,
+        prefix_cache_dir=prefix_cache_dir,
         pocket_base=Path(env["OSSIA_POCKET_BASE"]) if env.get("OSSIA_POCKET_BASE") else None,
         hf_home=Path(env.get("HF_HOME") or home / ".cache" / "huggingface"),
         ollama_models=Path(env.get("OLLAMA_MODELS") or home / ".ollama" / "models"),
@@ -120,21 +125,29 @@ def _positive(env: Mapping[str, str], name: str) -> int | None:
     return int(value)
 
 
-def _size(env: Mapping[str, str], name: str) -> int | None:
-    value = env.get(name, "")
+def read_prefix_cache(value: str, name: str = "OSSIA_PREFIX_CACHE") -> tuple[int | None, Path | None]:
+    """What computed prompts may take of the disk, in bytes, and the folder they go to: off, on, a size, or
+    a folder (anything with a slash). `name` is the setting's; raises SettingsError for any other value."""
     if value in ("", "off"):
-        return None
+        return None, None
     if value == "on":
-        return 2 << 30
+        return _PREFIX_CACHE_BYTES, None
+    if "/" in value or sep in value:
+        return _PREFIX_CACHE_BYTES, Path(value).expanduser()
+    if (size := _size(value)) is not None:
+        return size, None
+    raise SettingsError(
+        f"{name}={value!r} is neither off, on, a size nor a folder",
+        value=value,
+        limit=("off", "on", "a size", "a folder"),
+        remedy=f"Set {name} to off, on, a size such as 500MB or 4GiB, or a folder such as ./prefixes.",
+    )
+
+
+def _size(value: str) -> int | None:
+    """Bytes of a size such as 4GiB; None for what is none."""
     size = re.fullmatch(r"([1-9]\d{0,5}) ?([KMGT])(i?)B", value, re.ASCII)
-    if size is None:
-        raise SettingsError(
-            f"{name}={value!r} is neither off, on nor a size",
-            value=value,
-            limit=("off", "on", "a size"),
-            remedy=f"Set {name} to off, on, or a size such as 500MB or 4GiB.",
-        )
-    return int(size[1]) * (1024 if size[3] else 1000) ** (" KMGT".index(size[2]))
+    return None if size is None else int(size[1]) * (1024 if size[3] else 1000) ** (" KMGT".index(size[2]))
 
 
 def _locale_lang(env: Mapping[str, str]) -> Lang:

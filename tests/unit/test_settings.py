@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from ossia.errors import SettingsError
@@ -20,15 +22,20 @@ def test_the_prefix_cache_is_off_on_or_a_size(value, size):
     assert load_settings({"OSSIA_PREFIX_CACHE": value}).prefix_cache_bytes == size
 
 
+def test_the_prefix_cache_may_name_a_folder():
+    settings = load_settings({"OSSIA_PREFIX_CACHE": "~/kept"})
+    assert (settings.prefix_cache_bytes, settings.prefix_cache_dir) == (2 << 30, Path.home() / "kept")
+
+
 def test_the_prefix_cache_is_off_unless_switched_on():
     assert load_settings({}).prefix_cache_bytes is None
 
 
 @pytest.mark.parametrize(
-    "value", ["yes", "4", "0GiB", "-1GB", "1.5GiB", "4gib", "4 G", "٤GiB", "/tmp/x", "1000000000TB"]
+    "value", ["yes", "4", "0GiB", "-1GB", "1.5GiB", "4gib", "4 G", "٤GiB", "1000000000TB"]
 )
 def test_anything_else_is_an_error_with_a_remedy(value):
-    with pytest.raises(SettingsError, match="neither off, on nor a size") as caught:
+    with pytest.raises(SettingsError, match="neither off, on, a size nor a folder") as caught:
         load_settings({"OSSIA_PREFIX_CACHE": value})
     assert caught.value.value == value
     assert "4GiB" in str(caught.value.remedy)

@@ -58,6 +58,11 @@ class Report:
     peak_kind: str
     disk_bytes_s: float | None
 
+    def first_token_of(self, length: int) -> float | None:
+        """Seconds from a request of so many tokens to its first token, on a ready model; the median."""
+        figure = self.figures.get(f"prefill_{length}")
+        return None if figure is None else length / figure.tok_s
+
     def to_dict(self) -> dict[str, Any]:
         """The report as one JSON object; figures that could not be measured are null."""
         values: dict[str, Any] = {
@@ -83,6 +88,8 @@ class Report:
         }
         for name in ("decode", "streams_4", "streams_8", "prefill_512", "prefill_2048", "depth"):
             values |= _figure(name, self.figures.get(name))
+        for length in (512, 2048):
+            values[f"first_token_{length}_s"] = self.first_token_of(length)
         lines = [values[f"prefill_{n}_roofline_tok_s"] for n in (2048, 512)]
         values["prefill_roofline_tok_s"] = lines[0] or lines[1]
         return values

@@ -75,10 +75,13 @@ def bench_model(
     folder = synthetic_folder(wanted, settings)
     found = locate(wanted if folder is None else str(folder), settings)
     config = config_of(found) if found.complete else None
-    context = _CONTEXT if config is None else min(_CONTEXT, config.max_position_embeddings)
+    context = max(_CONTEXT, plan.depth + _MOST_STEPS + 1)
+    if config is not None:
+        context = min(context, config.max_position_embeddings)
     started = time.perf_counter()
     # Without speculation: a roofline counts every token, and answers to random prompts may repeat themselves.
     settings = replace(settings, speculation=False)
+    settings = replace(settings, speculation=False)  # random weights repeat themselves as no answer does
     with load(str(found.path), max_context=context, progress=progress, settings=settings) as model:
         loaded = time.perf_counter() - started
         assert config is not None, "an incomplete model was loaded"

@@ -14,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from ossia.cli.messages import M, message
-from ossia.settings import Lang, Numerics, Settings
+from ossia.settings import Lang, Numerics, Settings, read_prefix_cache
 
 CommandTable = Mapping[str, tuple[str, Enum]]
 """For each command the module that holds ``<name>_command``, and its line in the group's help."""
@@ -180,6 +180,23 @@ speculation_option = option(
     help=M.OPT_SPECULATION,
 )
 """Whether answers are guessed ahead; for commands that load a model to talk to it."""
+
+
+def _set_prefix_cache(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        app = ctx.ensure_object(App)
+        size, folder = read_prefix_cache(value, "--prefix-cache")
+        app.settings = replace(app.settings, prefix_cache_bytes=size, prefix_cache_dir=folder)
+
+
+prefix_cache_option = option(
+    "--prefix-cache",
+    metavar="on|off|SIZE|FOLDER",
+    expose_value=False,
+    callback=_set_prefix_cache,
+    help=M.OPT_PREFIX_CACHE,
+)
+"""Whether computed prompts are kept on the disk, and where; for the same commands."""
 
 
 def _set_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:

@@ -24,6 +24,7 @@ _TABLE: CommandTable = {
     "info": ("ossia.cli.models.info", M.CMD_INFO),
     "harmony": ("ossia.cli.harmony.command", M.CMD_HARMONY),
     "tokens": ("ossia.cli.tokens.command", M.CMD_TOKENS),
+    "cache": ("ossia.cli.cache.command", M.CMD_CACHE),
     "bench": ("ossia.cli.bench.command", M.CMD_BENCH),
 }
 

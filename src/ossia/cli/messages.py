@@ -51,6 +51,7 @@ class M(Enum):
         "Show, check and compare conversations as tokens.", "대화를 토큰으로 보고 검사하고 견줍니다."
     )
     CMD_TOKENS = Text("Show how a text is cut into tokens.", "글이 토큰으로 어떻게 나뉘는지 보여 줍니다.")
+    CMD_CACHE = Text("Computed prompts on the disk.", "디스크에 둔 계산한 프롬프트.")
     CMD_BENCH = Text("Measure a model's speed.", "모델의 속도를 잽니다.")
     HELP_CHAT = Text(
         "Talk with a model in the terminal.\n\n"
@@ -97,6 +98,10 @@ class M(Enum):
     )
     OPT_NUMERICS = Text("The arithmetic: q8 (fast), bf16, f32.", "계산 방식: q8(빠름), bf16, f32.")
     OPT_THREADS = Text("Threads the kernels may use.", "커널이 쓸 스레드 수.")
+    OPT_PREFIX_CACHE = Text(
+        "Keep computed prompts on the disk, for the next start: on, off, a size such as 4GiB, or a folder.",
+        "계산한 프롬프트를 다음 실행을 위해 디스크에 둡니다: on, off, 4GiB 같은 크기, 또는 폴더.",
+    )
     OPT_LANG = Text("The language of Ossia's own messages.", "Ossia가 내는 메시지의 언어.")
     OPT_DEBUG = Text("Show the traceback of an error.", "오류의 트레이스백을 보입니다.")
     OPT_EFFORT = Text("How long to reason: low, medium, high.", "생각의 길이: low, medium, high.")

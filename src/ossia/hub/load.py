@@ -154,8 +154,13 @@ def _snapshots(model: Path, folder: Path | None, settings: Settings) -> Snapshot
     if folder is None and size is None:
         return None
     files = list(model.glob("*.safetensors")) if model.is_dir() else parts_of(model)
-    options = SnapshotOptions(folder or settings.cache_dir / "prefixes", model_identity(files))
+    options = SnapshotOptions(folder or prefix_folder(settings), model_identity(files))
     return options if size is None else replace(options, size_bytes=size)
+
+
+def prefix_folder(settings: Settings) -> Path:
+    """Where computed prompts are kept, if they are."""
+    return settings.prefix_cache_dir or settings.cache_dir / "prefixes"
 
 
 def _tokenizer(model: FoundModel, config: ModelConfig) -> Tokenizer:

@@ -33,6 +33,7 @@ def test_json_holds_every_figure_and_null_for_what_had_no_room() -> None:
     assert values["bandwidth_range_bytes_s"] == [1.0, 9.0]
     assert values["prefill_2048_tok_s"] is None
     assert values["streams_8_roofline_tok_s"] is None
+    assert (values["first_token_512_s"], values["first_token_2048_s"]) == (512.0, None)
     assert values["prefill_roofline_tok_s"] == 8.0
 
 

@@ -55,6 +55,12 @@ def test_make_says_where_and_how_to_go_on(settings: Settings, capsys: Capture) -
     assert "already there" in capsys.readouterr().out
 
 
+def test_the_depth_is_an_option(app: App, capsys: Capture, short: None) -> None:
+    command = ["bench", "run", "bench/tiny-1-layers", "--quick", "--json", "--threads", "1", "--depth", "130"]
+    assert execute(command, app) == 0
+    assert json.loads(capsys.readouterr().out)["depth_tokens"] == 130
+
+
 def test_run_as_json(app: App, capsys: Capture, short: None) -> None:
     assert execute(["bench", "run", "bench/tiny-1-layers", "--quick", "--json", "--threads", "1"], app) == 0
     values = json.loads(capsys.readouterr().out)

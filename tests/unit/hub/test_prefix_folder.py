@@ -54,3 +54,10 @@ def test_the_setting_means_the_cache_folder_and_its_size(mine: Settings) -> None
     ask(small, numerics="f32")
     kept = (mine.cache_dir / "prefixes").glob("*/*")
     assert sum(file.stat().st_size for file in kept) <= 5000
+
+
+def test_the_setting_may_name_a_folder(mine: Settings, tmp_path: Path) -> None:
+    named = replace(mine, prefix_cache_bytes=1 << 30, prefix_cache_dir=tmp_path / "named")
+    assert ask(named)[1] == 0
+    assert ask(named)[1] == len(PROMPT) - 1
+    assert not (mine.cache_dir / "prefixes").exists()

@@ -22,7 +22,7 @@ from ossia.cli.answer.opening import (
     wishes,
 )
 from ossia.cli.answer.prompt_text import checked, read_prompt
-from ossia.cli.app import App, command, model_option, option, speculation_option
+from ossia.cli.app import App, command, model_option, option, prefix_cache_option, speculation_option
 from ossia.cli.failures import (
     EXIT_INTERRUPTED,
     EXIT_LENGTH,
@@ -64,6 +64,7 @@ _CUTS = {
 @option("--stop", multiple=True, metavar="TEXT", help=M.OPT_STOP)
 @option("--timeout", "timeout_s", type=click.FloatRange(0, min_open=True), metavar="S", help=M.OPT_TIMEOUT)
 @constraining_options
+@prefix_cache_option
 @speculation_option
 @option("--reasoning", is_flag=True, help=M.OPT_REASONING)
 @option("--json", "as_json", is_flag=True, help=M.OPT_JSON_EVENTS)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from statistics import median
 
 import click
@@ -32,14 +33,16 @@ _NAMES = {
 @command("run", help=W.HELP_RUN)
 @click.argument("name", metavar="[MODEL]", required=False)
 @model_option
+@option("--depth", type=click.IntRange(1), metavar="N", help=W.OPT_DEPTH)
 @option("--quick", is_flag=True, help=W.OPT_QUICK)
 @option("--json", "as_json", is_flag=True, help=M.OPT_JSON)
 @click.pass_obj
-def run_command(app: App, name: str | None, quick: bool, as_json: bool) -> None:
+def run_command(app: App, name: str | None, depth: int | None, quick: bool, as_json: bool) -> None:
+    plan = QUICK if quick else Plan()
     with showing_progress() as progress:
         report = bench_model(
             name or app.extra.get("model"),
-            plan=QUICK if quick else Plan(),
+            plan=plan if depth is None else replace(plan, depth=depth),
             progress=progress,
             settings=app.settings,
         )
@@ -102,6 +105,7 @@ def _facts(report: Report, app: App) -> Table:
     for heading, value in (
         (W.FACT_LOAD, app.say(W.SECONDS, seconds=f"{report.load_s:.2f}")),
         (W.FACT_FIRST, app.say(W.SECONDS, seconds=f"{report.first_token_s:.2f}")),
+        (W.FACT_PROMPT, _first_tokens(report, app)),
         (
             W.FACT_MEMORY,
             app.say(W.AT_CONTEXT, size=human(report.peak_rss_bytes), context=report.context_length),
@@ -116,6 +120,16 @@ def _facts(report: Report, app: App) -> Table:
     ):
         table.add_row(app.say(heading), value)
     return table
+
+
+def _first_tokens(report: Report, app: App) -> str:
+    """Of the prompts there was room for."""
+    told = [
+        app.say(W.OF_TOKENS, seconds=f"{seconds:.2f}", tokens=f"{length:,}")
+        for length in (512, 2048)
+        if (seconds := report.first_token_of(length)) is not None
+    ]
+    return ", ".join(told) or app.say(W.NO_ROOM)
 
 
 def _spread(values: tuple[float, ...]) -> tuple[float, float, float]:

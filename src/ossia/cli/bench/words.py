@@ -47,6 +47,10 @@ class W(Enum):
     )
     OPT_SEED = Text("Another number makes other weights.", "수가 다르면 가중치도 다릅니다.")
     OPT_QUICK = Text("Fewer and shorter rounds.", "적은 횟수로 짧게 잽니다.")
+    OPT_DEPTH = Text(
+        "Tokens before the decoding at depth (4,096; with --quick 2,048).",
+        "긴 문맥에서 디코딩할 때 그 앞의 토큰 수(4,096, --quick이면 2,048).",
+    )
     MADE = Text(
         "made {name}: {size} at {path}\nMeasure it with: ossia bench run {name}",
         "{name} 만듦: {size}, {path}\n재는 법: ossia bench run {name}",
@@ -78,6 +82,8 @@ class W(Enum):
     NO_ROOM = Text("over the context", "문맥을 넘음")
     FACT_LOAD = Text("load", "읽어 들이기")
     FACT_FIRST = Text("load to first token", "첫 토큰까지")
+    FACT_PROMPT = Text("first token, loaded", "읽은 뒤 첫 토큰까지")
+    OF_TOKENS = Text("{seconds} s after a prompt of {tokens}", "{tokens}토큰 프롬프트에서 {seconds}초")
     FACT_MEMORY = Text("peak memory", "최대 메모리")
     FACT_PER_TOKEN = Text("read for a token", "토큰마다 읽는 양")
     FACT_BANDWIDTH = Text("memory read", "메모리 읽기")

@@ -8,7 +8,7 @@ import click
 
 from ossia.cli.answer.opening import Opened, answering_options, new_chat, open_model, wishes
 from ossia.cli.answer.prompt_text import checked
-from ossia.cli.app import App, command, model_option, option, speculation_option
+from ossia.cli.app import App, command, model_option, option, prefix_cache_option, speculation_option
 from ossia.cli.chat.plain import answer_lines
 from ossia.cli.chat.talk import Talk
 from ossia.cli.chat.terminal import TerminalChat
@@ -22,6 +22,7 @@ from ossia.hub.names import POCKET
 @model_option
 @option("--effort", type=click.Choice(EFFORTS), help=M.OPT_EFFORT)
 @answering_options
+@prefix_cache_option
 @speculation_option
 @click.pass_obj
 def chat_command(app: App, **options: Any) -> int:

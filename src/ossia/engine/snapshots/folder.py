@@ -27,6 +27,28 @@ _ABANDONED_S = 600  # a temporary file this old was left by a process that died
 _LOCK = "trim.lock"
 
 
+def kept_files(root: Path) -> list[Path]:
+    """Every file that snapshots of any model have under `root`, half-written ones too; nothing else there."""
+    found: list[Path] = []
+    with suppress(OSError):
+        for folder in (entry for entry in root.iterdir() if entry.is_dir()):
+            found += (f for f in folder.iterdir() if f.name.endswith((SNAPSHOT, FULL, WINDOW, TEMPORARY)))
+    return found
+
+
+def remove_all(root: Path) -> int:
+    """Remove those files and the folders they leave empty, also while they are in use; returns the bytes."""
+    removed = 0
+    for file in kept_files(root):
+        with suppress(OSError):
+            size = file.stat().st_size
+            file.unlink()
+            removed += size
+        with suppress(OSError):
+            file.parent.rmdir()
+    return removed
+
+
 class SnapshotFolder:
     """Files of one model and arithmetic under `root`, which all models share within `size_bytes`."""
 

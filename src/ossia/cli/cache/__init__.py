@@ -1,0 +1,1 @@
+"""``ossia cache``: the computed prompts on the disk."""
