@@ -1,9 +1,8 @@
 """What guessing ahead brings: tokens per second with speculation over those without, in turn in one run.
 
-Three kinds of answers: free text; text that repeats its prompt (an edit of one name in a page of text); and, for a model
-of random weights, which says nothing sensible, answers that a mask makes repeat the prompt: every id is
-still sampled and verified, only its probability is not the model's. `--right` is how often they do repeat it.
-Decoding alone is timed, from the first token to the last. `--streams` answers run at once.
+Two kinds of answers: free text, and text that repeats its prompt. A model of random weights says nothing
+sensible, so a mask makes it repeat the prompt: every id is sampled and verified, only its probability is not
+the model's; `--right` is how often it does. Decoding alone is timed, from the first token to the last.
 """
 
 import argparse
@@ -25,13 +24,14 @@ from ossia.model.sampling import SamplingParams
 from ossia.settings import load_settings
 
 TEXT = (
-    "The lighthouse at Marrow Point was built in 1871 by a crew of nineteen masons under Edith Calder, who had "
-    "never seen the sea before that spring. Its lamp burned whale oil for eleven years, then paraffin, and since "
-    "1934 electricity brought over the causeway by cable. The keeper, Jonas Pell, kept a diary of the weather, "
-    "the ships and the price of flour. On 3 March 1889 he wrote: wind north by east, two colliers and a brig, "
-    "flour four shillings. In the winter of 1902 the causeway broke in three places, and for six weeks the mail "
-    "came by rowing boat. Calder returned once, as an old woman, and complained about the paint. The tower is 31 "
-    "metres high, has 148 steps, and leans 9 centimetres to the west, which visitors say they can feel."
+    "The lighthouse at Marrow Point was built in 1871 by a crew of nineteen masons under Edith Calder, "
+    "who had never seen the sea before that spring. Its lamp burned whale oil for eleven years, then "
+    "paraffin, and since 1934 electricity brought over the causeway by cable. The keeper, Jonas Pell, "
+    "kept a diary of the weather, the ships and the price of flour. On 3 March 1889 he wrote: wind north "
+    "by east, two colliers and a brig, flour four shillings. In the winter of 1902 the causeway broke in "
+    "three places, and for six weeks the mail came by rowing boat. Calder returned once, as an old woman, "
+    "and complained about the paint. The tower is 31 metres high, has 148 steps, and leans 9 centimetres "
+    "to the west, which visitors say they can feel."
 )
 FREE = (
     "Write a story about a boat that learns to fly.",
@@ -43,7 +43,7 @@ FREE = (
 
 
 class Copying:
-    """A TokenMask that leaves one id a place: the prompt's next one, or with probability 1 − `right` another."""
+    """A TokenMask that leaves one id a place: the prompt's next one, or one time in so many another."""
 
     finished = False
 
@@ -173,13 +173,14 @@ def measure(args: argparse.Namespace) -> None:
                     accepted = after.accepted_tokens - before.accepted_tokens
                     tokens = [len(ids) for ids in got["on"][2]]
                     print(f"  {kind}: {ratios[kind][-1]} {tokens=} {drafted=} {accepted=}")
-                    costs = on.backend._engine._speculation.costs._seconds  # pyright: ignore
+                    costs = on.backend._engine._speculation.costs._seconds
                     print("   ", {k: round(v * 1e3, 1) for k, v in sorted(costs.items())})
     print(f"{args.model}, {args.streams} at once, {args.rounds} rounds, answers up to {args.tokens} tokens")
     for kind, pairs in ratios.items():
         wall, processor = ([pair[i] for pair in pairs] for i in range(2))
         print(
-            f"{kind:28} {statistics.median(rates[kind, 'off']):8.1f} → {statistics.median(rates[kind, 'on']):8.1f} tok/s"
+            f"{kind:28} {statistics.median(rates[kind, 'off']):8.1f}"
+            f" → {statistics.median(rates[kind, 'on']):8.1f} tok/s"
             f"   × {statistics.median(wall):.3f} ({min(wall):.2f}–{max(wall):.2f})"
             f"   processor time × {statistics.median(processor):.3f}"
         )

@@ -44,3 +44,25 @@ def threads():
     before = cpu.current()
     yield lambda n: cpu.configure(before.isa, n)
     cpu.configure(before.isa, before.threads)
+
+
+class FreeRows:
+    """Costs of steps by which every draft that may come true pays."""
+
+    def note(self, rows, seconds): ...
+
+    def known(self, rows):
+        return True
+
+    def seconds(self, rows):
+        return 1.0
+
+
+@pytest.fixture(scope="session")
+def draft_freely():
+    """draft_freely(engine): decide on drafts by their odds alone, not by measured time."""
+
+    def install(engine):
+        engine._speculation.costs = FreeRows()
+
+    return install

@@ -70,18 +70,6 @@ def run(engine, kind):
     return list(tokens.values())
 
 
-class Free:
-    """Rows that cost nothing."""
-
-    def note(self, rows, seconds): ...
-
-    def known(self, rows):
-        return True
-
-    def seconds(self, rows):
-        return 1.0
-
-
 @pytest.mark.parametrize("kind", [*SAMPLING, "grammar"])
 def test_guesses_change_nothing(engine_of, guessing, kind):
     expected = run(engine_of("q8", speculation=False, prefix_cache=False), kind)
@@ -98,10 +86,10 @@ def test_guesses_change_nothing(engine_of, guessing, kind):
 
 
 @pytest.mark.parametrize("kind", ["greedy, few ids", "sampled, few ids", "grammar"])
-def test_lookups_change_nothing(engine_of, kind):
+def test_lookups_change_nothing(engine_of, draft_freely, kind):
     expected = run(engine_of("q8", speculation=False), kind)
     engine = engine_of("q8")
-    engine._speculation.costs = Free()
+    draft_freely(engine)
     assert run(engine, kind) == expected
     assert engine.stats.drafted_tokens > 0
 

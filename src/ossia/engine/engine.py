@@ -327,7 +327,9 @@ class Engine:
         if first:
             self._counters.cached_tokens += sequence.cached_tokens
         cached = sequence.cached_tokens if first else 0
-        return Output(sequence, replace(token, finish=sequence.finish, cached=cached))
+        if sequence.finish is not None or cached:
+            token = replace(token, finish=sequence.finish, cached=cached)
+        return Output(sequence, token)
 
 
 def _forced(sequence: Sequence) -> list[Token]:

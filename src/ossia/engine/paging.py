@@ -247,6 +247,9 @@ class Paging:
     def _snapshots_due(self, sequence: Sequence, start: int, end: int) -> list[int]:
         """Positions in (start, end] worth resuming at, ascending."""
         every, prompt = self._snapshot_every, sequence.num_prompt
+        if end - start == 1 and start > prompt:  # most often: a token of the answer
+            ends_message = sequence.token_ids[start] in sequence.params.boundary_ids
+            return [end] if ends_message or end % every == 0 else []
         due = {n * every for n in range(start // every + 1, end // every + 1)}
         # At the prompt's end the next turn diverges; one token earlier the same prompt can be asked again.
         due |= {n for n in (prompt - 1, prompt) if start < n <= end}
