@@ -71,10 +71,10 @@ static void q8_plain(const Slab& w, const Picked& x, float* out, int64_t stride)
 
 #if OSSIA_LEVEL != OSSIA_SCALAR
 
-// ---- q8, fast: up to four rows (gemv) read the weights as they lie, 4 weight rows by 4 blocks; more (gemm) share a
-// panel of kPanel weight rows, unpacked once, rows in lanes. vpdpbusd and vpmaddubsw want one side unsigned: MXFP4
-// values come as 2v + 12 from the table, int8 weights as w + 128 (AVX-512); the excess times the sum of x is taken back
-// per block.
+// ---- q8, fast: few rows (gemv, on AVX-512 quads) read the weights as they lie, 4 weight rows by 4 blocks; more (gemm)
+// share a panel of kPanel weight rows, unpacked once, rows in lanes. vpdpbusd and vpmaddubsw want one side unsigned:
+// MXFP4 values come as 2v + 12 from the table, int8 weights as w + 128 (AVX-512); the excess times the sum of x is
+// taken back per block.
 
 #if OSSIA_LEVEL == OSSIA_NEON  // signed by signed
 constexpr int kMxfp4Excess = 0, kQ8Excess = 0;
@@ -83,6 +83,7 @@ constexpr int kMxfp4Excess = 12, kQ8Excess = OSSIA_LEVEL == OSSIA_AVX512 || OSSI
 OSSIA_INLINE __m128i mxfp4_table() { return _mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0); }
 #endif
 
+#if OSSIA_LEVEL != OSSIA_AVX512
 // An activation row laid out for gemv: each per-block value four times (once per weight row), padded to 4 blocks.
 struct Spread {
   int8_t *even, *odd;   // mxfp4: elements of each block apart, 16 + 16
@@ -119,6 +120,7 @@ static void spread(const Act& x, int64_t t, bool mxfp4, int8_t* memory) {
   std::memset(s.excess + 4 * blocks, 0, rest);
   std::memset(s.scale + 4 * blocks, 0, rest);
 }
+#endif
 
 #if OSSIA_LEVEL != OSSIA_NEON
 // Four scale bytes of each of four rows, as 16 bytes [block][row]; `have` bytes are left in the row.
@@ -149,8 +151,8 @@ OSSIA_INLINE void store4(float* out, __m128 x) { _mm_storeu_ps(out, x); }
 
 #if OSSIA_LEVEL != OSSIA_SCALAR
 
-// ---- gemv over both. The four rows of a step lie a quarter of the slab apart, so memory is read as four streams: with
-// 4 KiB pages one stream starts anew at each page and gets two thirds of what four get. ----
+// ---- few rows. The four weight rows of a step lie a quarter of the slab apart, so memory is read as four streams:
+// with 4 KiB pages one stream starts anew at each page and gets two thirds of what four get. ----
 
 constexpr int64_t kAhead = 2048;
 
@@ -169,8 +171,7 @@ struct FourRows {
   // A row of scales is short: those of two rows on are asked for at once.
   inline __attribute__((always_inline)) void prefetch_scales(int64_t blocks) const {
     for (int i = 0; i < 4; i++)
-      for (int64_t at = 0; at < blocks; at += 64 / sizeof(S))
-        __builtin_prefetch(scales[i] + 2 * blocks + at);
+      for (int64_t at = 0; at < blocks; at += 64 / sizeof(S)) __builtin_prefetch(scales[i] + 2 * blocks + at);
   }
   inline __attribute__((always_inline)) void prefetch(int64_t b) const {
     constexpr int64_t block_bytes = sizeof(S) == 4 ? 32 : 16;
@@ -181,6 +182,10 @@ struct FourRows {
     }
   }
 };
+
+#if OSSIA_LEVEL == OSSIA_AVX512
+#include "q8_quads.h"
+#else
 
 // C activation rows at once; the compiler unpacks the weights of a step once for all of them.
 template <class W, class S, int C>
@@ -204,20 +209,44 @@ static void gemv(const Slab& w, int64_t row_bytes, const Spread* x, float* out, 
   }
 }
 
+// Up to so many activation rows, unpacking a panel costs more than it saves; short weight rows are in cache anyway.
+OSSIA_INLINE int64_t few(int64_t k) { return k < 2048 ? 2 : 4; }
+
+OSSIA_INLINE int64_t few_bytes(int64_t count, int64_t k) { return count * ((k / 32 + 3) / 4 * 4) * 64; }
+OSSIA_INLINE int64_t few_units(int64_t) { return 1; }
+
+static void make_few(const Picked& x, int64_t, bool mxfp4, int8_t* ready) {
+  for (int64_t c = 0; c < x.count; c++) spread(x.act, x.row(c), mxfp4, ready + few_bytes(c, x.act.width));
+}
+
 template <int C>
-static void few_rows(const Slab& w, const Picked& x, int8_t* ready, float* out, int64_t stride) {
+static void gemv_of(const Slab& w, const Picked& x, int8_t* ready, float* out, int64_t stride) {
   Spread s[C];
-  const int64_t padded = (w.blocks() + 3) / 4 * 4;
-  for (int c = 0; c < C; c++) s[c] = spread_at(x.act, x.row(c), ready + c * padded * 64);
+  for (int c = 0; c < C; c++) s[c] = spread_at(x.act, x.row(c), ready + few_bytes(c, w.k));
   if (w.kind == Kind::mxfp4)
     gemv<uint8_t, uint8_t, C>(w, w.blocks() * 16, s, out, stride);
   else
     gemv<int8_t, float, C>(w, w.k, s, out, stride);
 }
 
+static void few_products(const Slab& w, const Picked& x, int8_t* ready, float* out, int64_t stride) {
+  switch (x.count) {
+    case 1:
+      return gemv_of<1>(w, x, ready, out, stride);
+    case 2:
+      return gemv_of<2>(w, x, ready, out, stride);
+    case 3:
+      return gemv_of<3>(w, x, ready, out, stride);
+    case 4:
+      return gemv_of<4>(w, x, ready, out, stride);
+  }
+}
+
+#endif
+
 // ---- gemm over both. A tile of C activation rows is laid out once per op in the order it is read: class by class of
-// blocks mod 4, and in a block kGrain elements of each row until all are there, the excesses, the scales. The weights of one
-// class of a panel stay in the first-level cache while every tile passes by. ----
+// blocks mod 4, and in a block kGrain elements of each row until all are there, the excesses, the scales. The weights
+// of one class of a panel stay in the first-level cache while every tile passes by. ----
 
 // Where the four classes of a panel or tile begin, in blocks.
 struct ClassStarts {
@@ -381,45 +410,28 @@ static void gemm_in_parts(const Slab& w, int64_t count, const int8_t* ready, flo
     gemm<kMxfp4>(w, count - i < most ? count - i : most, ready + i * row_bytes, out + i * stride, stride, scratch);
 }
 
-// Up to so many activation rows, unpacking a panel costs more than it saves; short weight rows are in cache anyway.
-OSSIA_INLINE int64_t few(int64_t k) { return k < 2048 ? 2 : 4; }
-
 OSSIA_INLINE int64_t ready_bytes(Numerics numerics, int64_t count, int64_t k) {
-  const int64_t blocks = k / 32;
   if (numerics != Numerics::q8) return 0;
-  return count <= few(k) ? count * ((blocks + 3) / 4 * 4) * 64 : (count * blocks * 40 + 63) / 64 * 64;
+  return count <= few(k) ? few_bytes(count, k) : (count * (k / 32) * 40 + 63) / 64 * 64;
 }
 
 OSSIA_INLINE int64_t ready_units(const Picked& x) {
   if (x.act.numerics != Numerics::q8) return 0;
-  return x.count <= few(x.act.width) ? 1 : (x.count + kPanelCols - 1) / kPanelCols;
+  return x.count <= few(x.act.width) ? few_units(x.count) : (x.count + kPanelCols - 1) / kPanelCols;
 }
 
 static void make_ready(Kind kind, const Picked& x, int64_t unit, int8_t* ready) {
-  const int64_t blocks = x.act.width / 32, padded = (blocks + 3) / 4 * 4, first = unit * kPanelCols;
-  if (x.count > few(x.act.width)) {
-    const int64_t count = x.count - first < kPanelCols ? x.count - first : kPanelCols;
-    if (kind == Kind::mxfp4) return make_tile<true>(x, first, count, ready + first * blocks * 40);
-    return make_tile<false>(x, first, count, ready + first * blocks * 40);
-  }
-  for (int64_t c = 0; c < x.count; c++) spread(x.act, x.row(c), kind == Kind::mxfp4, ready + c * padded * 64);
+  const int64_t blocks = x.act.width / 32, first = unit * kPanelCols;
+  if (x.count <= few(x.act.width)) return make_few(x, unit, kind == Kind::mxfp4, ready);
+  const int64_t count = x.count - first < kPanelCols ? x.count - first : kPanelCols;
+  if (kind == Kind::mxfp4) return make_tile<true>(x, first, count, ready + first * blocks * 40);
+  return make_tile<false>(x, first, count, ready + first * blocks * 40);
 }
 
 static void q8_fast(const Slab& w, const Picked& x, int8_t* ready, float* out, int64_t stride, Scratch& scratch) {
-  if (x.count > few(w.k)) {
-    if (w.kind == Kind::mxfp4) return gemm_in_parts<true>(w, x.count, ready, out, stride, scratch);
-    return gemm_in_parts<false>(w, x.count, ready, out, stride, scratch);
-  }
-  switch (x.count) {
-    case 1:
-      return few_rows<1>(w, x, ready, out, stride);
-    case 2:
-      return few_rows<2>(w, x, ready, out, stride);
-    case 3:
-      return few_rows<3>(w, x, ready, out, stride);
-    case 4:
-      return few_rows<4>(w, x, ready, out, stride);
-  }
+  if (x.count <= few(w.k)) return few_products(w, x, ready, out, stride);
+  if (w.kind == Kind::mxfp4) return gemm_in_parts<true>(w, x.count, ready, out, stride, scratch);
+  return gemm_in_parts<false>(w, x.count, ready, out, stride, scratch);
 }
 
 #else

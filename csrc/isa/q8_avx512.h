@@ -1,83 +1,11 @@
-// The int8 steps of AVX-512 with VNNI: four rows by four blocks for gemv, 16-row panels for gemm (see dots.h, which
-// includes this inside its instruction set's namespace; no include guard).
+// The int8 steps of AVX-512 with VNNI: scales, and 16-row panels for gemm (see dots.h, which includes this inside its
+// instruction set's namespace; no include guard). Few rows are q8_quads.h's.
 
 OSSIA_INLINE __m512 power_of_bytes(__m128i e) {  // 2^(e-127); 255 is NaN
   const __m512i wide = _mm512_cvtepu8_epi32(e);
   const __m512i s = _mm512_max_epu32(_mm512_slli_epi32(wide, 23), _mm512_set1_epi32(0x00400000));
   const __mmask16 nan = _mm512_cmpeq_epi32_mask(wide, _mm512_set1_epi32(255));
   return _mm512_castsi512_ps(_mm512_mask_mov_epi32(s, nan, _mm512_set1_epi32(0x7fc00000)));
-}
-
-// Sums of four lanes of four vectors: lane 4 i + r = sum of the 128 bits i of a[r].
-OSSIA_INLINE __m512i add_across(__m512i a0, __m512i a1, __m512i a2, __m512i a3) {
-  const __m512i t0 = _mm512_add_epi32(_mm512_unpacklo_epi32(a0, a1), _mm512_unpackhi_epi32(a0, a1));
-  const __m512i t1 = _mm512_add_epi32(_mm512_unpacklo_epi32(a2, a3), _mm512_unpackhi_epi32(a2, a3));
-  return _mm512_add_epi32(_mm512_unpacklo_epi64(t0, t1), _mm512_unpackhi_epi64(t0, t1));
-}
-
-// Four blocks (or the last `have`) of four MXFP4 rows: acc lane 4 * class + row.
-OSSIA_INLINE __m512 mxfp4_step(const uint8_t* const* w, const uint8_t* const* s, const Spread& x, int64_t b,
-                               int64_t have, __m512 acc) {
-  const __m512i table = _mm512_broadcast_i32x4(mxfp4_table()), m = _mm512_set1_epi8(15), none = _mm512_setzero_si512();
-  const __m512i even = _mm512_loadu_si512(x.even + 16 * b), odd = _mm512_loadu_si512(x.odd + 16 * b);
-  const __mmask8 valid = have >= 4 ? 0xff : static_cast<__mmask8>((1 << (2 * have)) - 1);
-  __m512i a[4];
-  for (int r = 0; r < 4; r++) {
-    const uint8_t* p = w[r] + 16 * b;
-    const __m512i n = have >= 4 ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi64(valid, p);
-    a[r] = _mm512_dpbusd_epi32(none, _mm512_shuffle_epi8(table, _mm512_and_si512(n, m)), even);
-    a[r] = _mm512_dpbusd_epi32(a[r], _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16(n, 4), m)), odd);
-  }
-  const __m512i dot = _mm512_add_epi32(add_across(a[0], a[1], a[2], a[3]), _mm512_load_si512(x.excess + 4 * b));
-  const __m512 scale = _mm512_mul_ps(power_of_bytes(scale_bytes(s, b, have)), _mm512_load_ps(x.scale + 4 * b));
-  const __mmask16 lanes = have >= 4 ? 0xffff : static_cast<__mmask16>((1 << (4 * have)) - 1);
-  return _mm512_mask3_fmadd_ps(_mm512_cvtepi32_ps(dot), scale, acc, lanes);
-}
-
-OSSIA_INLINE __m512 q8_step(const int8_t* const* w, const float* const* s, const Spread& x, int64_t b, int64_t have,
-                            __m512 acc) {
-  const __m512i flip = _mm512_set1_epi8(-128), none = _mm512_setzero_si512();
-  const auto part = [have](int first) {  // 64-bit words present of the two blocks from `first`
-    const int64_t n = have - first;
-    return static_cast<__mmask8>(n >= 2 ? 0xff : n == 1 ? 0x0f : 0);
-  };
-  const __mmask8 m0 = part(0), m1 = part(2);
-  const __m512i x0 = _mm512_maskz_loadu_epi64(m0, x.whole + 32 * b),
-                x1 = _mm512_maskz_loadu_epi64(m1, x.whole + 32 * b + 64);
-  __m512i a0[4], a1[4];
-  for (int r = 0; r < 4; r++) {
-    const int8_t* p = w[r] + 32 * b;
-    a0[r] = _mm512_dpbusd_epi32(none, _mm512_xor_si512(_mm512_maskz_loadu_epi64(m0, p), flip), x0);
-    a1[r] = _mm512_dpbusd_epi32(none, _mm512_xor_si512(_mm512_maskz_loadu_epi64(m1, p + 64), flip), x1);
-  }
-  const __m512i t0 = add_across(a0[0], a0[1], a0[2], a0[3]), t1 = add_across(a1[0], a1[1], a1[2], a1[3]);
-  const __m512i both = _mm512_add_epi32(_mm512_shuffle_i64x2(t0, t1, 0x88), _mm512_shuffle_i64x2(t0, t1, 0xdd));
-  const __m512i dot = _mm512_add_epi32(both, _mm512_load_si512(x.excess + 4 * b));
-  const __mmask8 here = have >= 4 ? 0x0f : static_cast<__mmask8>((1 << have) - 1);
-  __m128 s0 = _mm_maskz_loadu_ps(here, s[0] + b), s1 = _mm_maskz_loadu_ps(here, s[1] + b);
-  __m128 s2 = _mm_maskz_loadu_ps(here, s[2] + b), s3 = _mm_maskz_loadu_ps(here, s[3] + b);
-  _MM_TRANSPOSE4_PS(s0, s1, s2, s3);
-  __m512 ws = _mm512_insertf32x4(_mm512_castps128_ps512(s0), s1, 1);
-  ws = _mm512_insertf32x4(_mm512_insertf32x4(ws, s2, 2), s3, 3);
-  const __mmask16 lanes = have >= 4 ? 0xffff : static_cast<__mmask16>((1 << (4 * have)) - 1);
-  return _mm512_mask3_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(ws, _mm512_load_ps(x.scale + 4 * b)), acc, lanes);
-}
-
-struct Classes {  // the four partial sums of four rows
-  __m512 a;
-};
-OSSIA_INLINE Classes no_classes() { return {_mm512_setzero_ps()}; }
-OSSIA_INLINE __m128 sum_classes(Classes c) {
-  return _mm_add_ps(_mm_add_ps(_mm512_extractf32x4_ps(c.a, 0), _mm512_extractf32x4_ps(c.a, 1)),
-                    _mm_add_ps(_mm512_extractf32x4_ps(c.a, 2), _mm512_extractf32x4_ps(c.a, 3)));
-}
-OSSIA_INLINE Classes step(const uint8_t* const* w, const uint8_t* const* s, const Spread& x, int64_t b, int64_t have,
-                          Classes c) {
-  return {mxfp4_step(w, s, x, b, have, c.a)};
-}
-OSSIA_INLINE Classes step(const int8_t* const* w, const float* const* s, const Spread& x, int64_t b, int64_t have,
-                          Classes c) {
-  return {q8_step(w, s, x, b, have, c.a)};
 }
 
 // ---- gemm panel: 16 rows; a block is 8 vectors of 4 elements of every row ----
