@@ -14,7 +14,7 @@ import numpy as np
 
 from ossia.kernels import cpu, ops
 from ossia.kernels.tensors import Activation, KVLayer, Matrix
-from ossia.settings import Numerics
+from ossia.settings import KVKind, Numerics
 
 SHAPES = {  # hidden, F, experts, top_k, heads, kv_heads, vocab
     "20b": (2880, 2880, 32, 4, 64, 8, 201088),
@@ -121,26 +121,34 @@ def experts(model: str, numerics: Numerics) -> None:
 
 def attentions(model: str, numerics: Numerics) -> None:
     _, _, _, _, heads, kv_heads, _ = SHAPES[model]
-    dtype = np.float32 if numerics == "f32" else np.uint16
+    kinds: tuple[KVKind, ...] = ("f32", "int8") if numerics == "f32" else ("bf16", "int8")
     for tokens, context, window in (
         (1, 4096, 0),
+        (1, 32768, 0),
         (1, 4096, 128),
         (512, 512, 0),
         (512, 4096, 0),
         (512, 4096, 128),
     ):
-        blocks = context // 64
-        kv = KVLayer(np.zeros((blocks, kv_heads, 64, 64), dtype), np.zeros((blocks, kv_heads, 64, 64), dtype))
-        qkv = RNG.standard_normal((tokens, (heads + 2 * kv_heads) * 64), np.float32)
-        positions = np.arange(context - tokens, context, dtype=np.int32)
-        out = Activation.empty(tokens, heads * 64, numerics)
-        p = ops.Program()
-        table = np.arange(blocks, dtype=np.int32)[None]
-        rows = np.zeros(tokens, np.int32)
-        ops.attention(p, qkv, kv, positions, rows, table, np.zeros(heads, np.float32), window, 0.125, out)
-        keys = sum(min(int(i) + 1, window or context) for i in positions)
-        flops = 4.0 * heads * 64 * keys
-        report(f"attention, {tokens} at {context}, window {window}", median_s(p.run, 5), flops, "GFLOP/s")
+        for kind in kinds:
+            blocks = context // 64
+            kv = KVLayer.empty(blocks, kv_heads, 64, kind)
+            some = {"f32": 1, "bf16": 0x3F80, "int8": 0x3C}[kind]  # pages never written are all the same one
+            kv.k[:], kv.v[:] = some, some
+            qkv = RNG.standard_normal((tokens, (heads + 2 * kv_heads) * 64), np.float32)
+            positions = np.arange(context - tokens, context, dtype=np.int32)
+            out = Activation.empty(tokens, heads * 64, numerics)
+            p = ops.Program()
+            table = np.arange(blocks, dtype=np.int32)[None]
+            rows = np.zeros(tokens, np.int32)
+            ops.attention(p, qkv, kv, positions, rows, table, np.zeros(heads, np.float32), window, 0.125, out)
+            keys = sum(min(int(i) + 1, window or context) for i in positions)
+            flops = 4.0 * heads * 64 * keys
+            seconds = median_s(p.run, 5)
+            report(f"attention, {tokens} at {context}, window {window}, {kind}", seconds, flops, "GFLOP/s")
+            if tokens == 1:
+                visible = min(context, window or context) / context * (kv.k.nbytes + kv.v.nbytes)
+                report("  keys and values read", seconds, visible, "GB/s")
 
 
 def small_ops(model: str, numerics: Numerics) -> None:
@@ -161,7 +169,7 @@ def small_ops(model: str, numerics: Numerics) -> None:
 def steps(model: str, numerics: Numerics) -> None:
     """Whole decode and prefill steps without the LM head; 20b with 2 of its 24 layers."""
     hidden, inner, count, top_k, heads, kv_heads, _ = SHAPES[model]
-    depth, dtype = (2 if model == "20b" else 30), np.float32 if numerics == "f32" else np.uint16
+    depth = 2 if model == "20b" else 30
     qkv_width, f32 = (heads + 2 * kv_heads) * 64, np.float32
     layers = [
         (
@@ -169,7 +177,7 @@ def steps(model: str, numerics: Numerics) -> None:
             dense(numerics, hidden, heads * 64),
             mxfp4(count, 2 * inner, hidden),
             mxfp4(count, hidden, inner),
-            KVLayer(np.zeros((16, kv_heads, 64, 64), dtype), np.zeros((16, kv_heads, 64, 64), dtype)),
+            KVLayer.empty(16, kv_heads, 64, "f32" if numerics == "f32" else "bf16"),
         )
         for _ in range(depth)
     ]

@@ -1,6 +1,7 @@
 // attention: paged K and V in tiles of 64 keys, online softmax with a learned sink, optional window.
-// A task is a run of queries of one kv head: the tile is brought to f32 once (K transposed, keys in lanes) and every
-// query that sees it uses it.
+// A task is a run of queries of one kv head, whose query heads pass over K and V together: keys in lanes for the
+// scores (K lies transposed), columns of V in lanes for the sums. Where several queries see a tile, it is brought to
+// f32 once; a query alone, as in decode, widens what it reads and asks for the next tile meanwhile.
 #ifndef OSSIA_ISA
 #define OSSIA_FAMILY "../attention.cc"
 #include "isa/every_isa.h"
@@ -12,16 +13,40 @@ namespace {
 
 #include "isa/lanes.h"
 
+constexpr int64_t kLanes = 16;
+constexpr int64_t kWorthBringing = 3;  // queries
+constexpr int kHeads = OSSIA_LEVEL == OSSIA_AVX512 ? 8 : 4;  // query heads at once: their sums fill the registers
+
+// Vectors of 16 beside one another for R heads: enough chains to hide an addition's latency.
+constexpr int columns(int heads) {
+  return OSSIA_LEVEL == OSSIA_AVX512 ? (heads > 4 ? 2 : 4) : (heads > 2 ? 1 : heads > 1 ? 2 : 4);
+}
+
 struct Job {
   const AttentionArgs& a;
   Team& team;
   int64_t queries, heads, runs;  // queries and kv heads of a task; runs of queries
 };
 
-// Running softmax of one query head: m, l and the sums over v.
+// Running softmax of one query head: m, l in 16 lanes and the sums over v.
 struct State {
-  float m, l;
-  float* o;
+  float m;
+  float *l, *o;
+};
+
+// K (D, 64) and V (64, D) of a block and head; int8's scales (64) or null; bytes from here to what is read next.
+template <class T>
+struct Tile {
+  const T *k, *v;
+  const float *k_scales, *v_scales;
+  int64_t next;
+};
+
+// Keys [begin, end) of a tile are visible.
+struct Range {
+  int64_t begin, end;
+  int64_t first() const { return begin / kLanes; }  // of the vectors that hold them
+  int64_t last() const { return (end + kLanes - 1) / kLanes; }
 };
 
 OSSIA_INLINE int64_t first_key(const AttentionArgs& a, int64_t t) {
@@ -29,240 +54,277 @@ OSSIA_INLINE int64_t first_key(const AttentionArgs& a, int64_t t) {
   return a.window > 0 && first > 0 ? first : 0;
 }
 
-// ---- bringing a tile: K as (D, 64), V as (64, D), both f32 ----
-
-#if OSSIA_LEVEL == OSSIA_AVX512
-
-constexpr int kSquare = 16;
-using Words = __m512i;
-OSSIA_INLINE Words load_words(const void* p) { return _mm512_loadu_si512(p); }
-OSSIA_INLINE void store_words(float* p, Words w) { _mm512_storeu_si512(p, w); }
-OSSIA_INLINE Words low_half(Words w) { return _mm512_slli_epi32(w, 16); }
-OSSIA_INLINE Words high_half(Words w) { return _mm512_and_si512(w, _mm512_set1_epi32(static_cast<int>(0xffff0000))); }
-OSSIA_INLINE void transpose(Words* a) {
-  Words b[16];
-  for (int i = 0; i < 16; i += 2) {
-    b[i] = _mm512_unpacklo_epi32(a[i], a[i + 1]);
-    b[i + 1] = _mm512_unpackhi_epi32(a[i], a[i + 1]);
-  }
-  for (int i = 0; i < 16; i += 4) {
-    a[i] = _mm512_unpacklo_epi64(b[i], b[i + 2]);
-    a[i + 1] = _mm512_unpackhi_epi64(b[i], b[i + 2]);
-    a[i + 2] = _mm512_unpacklo_epi64(b[i + 1], b[i + 3]);
-    a[i + 3] = _mm512_unpackhi_epi64(b[i + 1], b[i + 3]);
-  }
-  for (int i = 0; i < 4; i++) {  // 128-bit lane n of a[i + 4 g] is column 4 n + i of rows 4 g .. 4 g + 3
-    const Words low0 = _mm512_shuffle_i32x4(a[i], a[i + 4], 0x88),
-                low1 = _mm512_shuffle_i32x4(a[i + 8], a[i + 12], 0x88);
-    const Words odd0 = _mm512_shuffle_i32x4(a[i], a[i + 4], 0xdd),
-                odd1 = _mm512_shuffle_i32x4(a[i + 8], a[i + 12], 0xdd);
-    a[i] = _mm512_shuffle_i32x4(low0, low1, 0x88);
-    a[i + 8] = _mm512_shuffle_i32x4(low0, low1, 0xdd);
-    a[i + 4] = _mm512_shuffle_i32x4(odd0, odd1, 0x88);
-    a[i + 12] = _mm512_shuffle_i32x4(odd0, odd1, 0xdd);
-  }
+OSSIA_INLINE Range visible(const AttentionArgs& a, int64_t t, int64_t start) {
+  const int64_t first = first_key(a, t) - start, end = a.positions[t] - start + 1;
+  return {first > 0 ? first : 0, end < kTile ? end : kTile};
 }
 
-#elif OSSIA_LEVEL == OSSIA_AVX2
+// ---- R query heads of one query against a tile ----
 
-constexpr int kSquare = 8;
-using Words = __m256i;
-OSSIA_INLINE Words load_words(const void* p) { return _mm256_loadu_si256(static_cast<const Words*>(p)); }
-OSSIA_INLINE void store_words(float* p, Words w) { _mm256_storeu_si256(reinterpret_cast<Words*>(p), w); }
-OSSIA_INLINE Words low_half(Words w) { return _mm256_slli_epi32(w, 16); }
-OSSIA_INLINE Words high_half(Words w) { return _mm256_and_si256(w, _mm256_set1_epi32(static_cast<int>(0xffff0000))); }
-OSSIA_INLINE void transpose(Words* a) {
-  Words b[8];
-  for (int i = 0; i < 8; i += 2) {
-    b[i] = _mm256_unpacklo_epi32(a[i], a[i + 1]);
-    b[i + 1] = _mm256_unpackhi_epi32(a[i], a[i + 1]);
-  }
-  for (int i = 0; i < 8; i += 4) {
-    a[i] = _mm256_unpacklo_epi64(b[i], b[i + 2]);
-    a[i + 1] = _mm256_unpackhi_epi64(b[i], b[i + 2]);
-    a[i + 2] = _mm256_unpacklo_epi64(b[i + 1], b[i + 3]);
-    a[i + 3] = _mm256_unpackhi_epi64(b[i + 1], b[i + 3]);
-  }
-  for (int i = 0; i < 4; i++) {
-    const Words low = _mm256_permute2x128_si256(a[i], a[i + 4], 0x20);
-    a[i + 4] = _mm256_permute2x128_si256(a[i], a[i + 4], 0x31);
-    a[i] = low;
-  }
+// Asks for the lines that follow N vectors at `at` by `next` bytes. What is brought to f32 is in the cache already.
+template <int N, class T>
+OSSIA_INLINE void ask(const T* at, int64_t next) {
+  if (sizeof(T) == 4) return;
+  for (int n = 0; n < N; n += 64 / (kLanes * sizeof(T)))
+    __builtin_prefetch(reinterpret_cast<const char*>(at + kLanes * n) + next, 0, 2);
 }
 
-#endif
-
-OSSIA_INLINE float widen(float x) { return x; }
-OSSIA_INLINE float widen(uint16_t x) { return from_bits(static_cast<uint32_t>(x) << 16); }
-
-template <class T>
-OSSIA_INLINE void bring_keys(const T* k, int64_t d, float* kt) {
-  int64_t column = 0;
-#if OSSIA_LEVEL == OSSIA_AVX2 || OSSIA_LEVEL == OSSIA_AVX512
-  constexpr int per_word = 4 / sizeof(T);  // bf16: the two of a word are parted after the transposition
-  for (; column + kSquare * per_word <= d; column += kSquare * per_word) {
-    for (int64_t j = 0; j < kTile; j += kSquare) {
-      Words a[kSquare];
-#pragma GCC unroll 16
-      for (int i = 0; i < kSquare; i++) a[i] = load_words(k + (j + i) * d + column);
-      transpose(a);
-#pragma GCC unroll 16
-      for (int i = 0; i < kSquare; i++) {
-        float* to = kt + (column + i * per_word) * kTile + j;
-        store_words(to, per_word == 2 ? low_half(a[i]) : a[i]);
-        if (per_word == 2) store_words(to + kTile, high_half(a[i]));
-      }
-    }
-  }
-#endif
-  for (; column < d; column++)
-    for (int64_t j = 0; j < kTile; j++) kt[column * kTile + j] = widen(k[j * d + column]);
-}
-
-template <class T>
-void bring_tile(const AttentionArgs& a, int64_t block, int64_t head, float* kt, float* vt) {
-  const int64_t d = a.head_dim, at = (block * a.kv_heads + head) * kTile * d;
-  const T* v = static_cast<const T*>(a.v) + at;
-  for (int64_t i = 0; i < kTile * d; i += 16) store(vt + i, load(v + i));
-  bring_keys(static_cast<const T*>(a.k) + at, d, kt);
-}
-
-// ---- R query heads of one query against keys [begin, end) of the tile ----
-
-constexpr int kHeads = OSSIA_LEVEL == OSSIA_AVX512 ? 4 : 1;  // as many as have room for their sums in registers
-
-template <int R>
-OSSIA_INLINE void scores(const float* q, const float* kt, int64_t d, float scale, float (*p)[kTile]) {
-  V c[R][4];
+template <int R, int N, class T>
+OSSIA_INLINE void score_columns(const float* q, const Tile<T>& tile, int64_t d, int64_t column, float (*p)[kTile]) {
+  V c[R][N];
+#pragma GCC unroll 8
   for (int r = 0; r < R; r++)
-    for (int n = 0; n < 4; n++) c[r][n] = zero();
-  for (int64_t i = 0; i < d; i++) {
-    V k[4];
-    for (int n = 0; n < 4; n++) k[n] = load(kt + i * kTile + 16 * n);
+#pragma GCC unroll 4
+    for (int n = 0; n < N; n++) c[r][n] = zero();
+  const T* at = tile.k + kLanes * column;
+#pragma GCC unroll 4
+  for (int64_t i = 0; i < d; i++, at += kTile) {
+    V k[N];
+#pragma GCC unroll 4
+    for (int n = 0; n < N; n++) k[n] = load(at + kLanes * n);
+    ask<N>(at, tile.next);
+#pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
       const V b = set1(q[r * d + i]);
-      for (int n = 0; n < 4; n++) c[r][n] = fma(b, k[n], c[r][n]);
+#pragma GCC unroll 4
+      for (int n = 0; n < N; n++) c[r][n] = fma(b, k[n], c[r][n]);
     }
   }
-  for (int r = 0; r < R; r++)
-    for (int n = 0; n < 4; n++) store(p[r] + 16 * n, mul(c[r][n], set1(scale)));
+#pragma GCC unroll 4
+  for (int n = 0; n < N; n++) {
+    const int64_t to = kLanes * (column + n);
+    const V scale = tile.k_scales ? load(tile.k_scales + to) : set1(1);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) store(p[r] + to, tile.k_scales ? mul(c[r][n], scale) : c[r][n]);
+  }
 }
 
-// Scores to weights, in place; returns what the sums so far shrink by.
-OSSIA_INLINE float soften(float* p, int64_t begin, int64_t end, State& s) {
-  for (int64_t j = 0; j < begin; j++) p[j] = -INFINITY;
-  for (int64_t j = end; j < kTile; j++) p[j] = -INFINITY;
-  V c[4];
-  for (int n = 0; n < 4; n++) c[n] = load(p + 16 * n);
-  const float most = tree_max(max(max(c[0], c[1]), max(c[2], c[3])));
-  const float m = s.m > most ? s.m : most;
-  for (int n = 0; n < 4; n++) {
-    c[n] = exp(sub(c[n], set1(m)));
-    store(p + 16 * n, c[n]);
+template <int R, class T>
+OSSIA_INLINE void scores(const float* q, const Tile<T>& tile, int64_t d, Range seen, float (*p)[kTile]) {
+  constexpr int N = columns(R);
+  int64_t column = seen.first();
+  for (; column + N <= seen.last(); column += N) score_columns<R, N>(q, tile, d, column, p);
+  for (; column < seen.last(); column++) score_columns<R, 1>(q, tile, d, column, p);
+}
+
+// Scores to weights, in place, 0 for keys out of sight; what the sums so far shrink by.
+template <int R>
+OSSIA_INLINE void soften(float (*p)[kTile], Range seen, State* s, float* shrink) {
+  alignas(64) float fall[kLanes] = {};
+  for (int r = 0; r < R; r++) {
+    for (int64_t j = 0; j < seen.begin; j++) p[r][j] = -INFINITY;
+    for (int64_t j = seen.end; j < kTile; j++) p[r][j] = -INFINITY;
+    const V low = max(load(p[r]), load(p[r] + 16)), high = max(load(p[r] + 32), load(p[r] + 48));
+    const float top = tree_max(max(low, high)), m = s[r].m > top ? s[r].m : top;
+    fall[r] = s[r].m - m;
+    s[r].m = m;
   }
-  const float shrink = exp1(s.m - m);
-  s.l = s.l * shrink + tree_sum(add(add(c[0], c[1]), add(c[2], c[3])));
-  s.m = m;
-  return shrink;
+  store(shrink, exp(load(fall)));
+  for (int r = 0; r < R; r++) {
+    V e[4];
+#pragma GCC unroll 4
+    for (int n = 0; n < 4; n++) {
+      e[n] = exp(sub(load(p[r] + kLanes * n), set1(s[r].m)));
+      store(p[r] + kLanes * n, e[n]);
+    }
+    store(s[r].l, fma(load(s[r].l), set1(shrink[r]), add(add(e[0], e[1]), add(e[2], e[3]))));
+  }
 }
 
 // Columns [i, i + 16 N) of o = o * shrink + sum over the visible keys of p v.
-template <int R, int N>
-OSSIA_INLINE void gather_values(const float (*p)[kTile], const float* shrink, const float* vt, int64_t begin,
-                                int64_t end, int64_t d, int64_t i, State* s) {
+template <int R, int N, class T>
+OSSIA_INLINE void value_columns(const float (*p)[kTile], const float* shrink, const Tile<T>& tile, Range seen,
+                                int64_t d, int64_t i, State* s) {
   V o[R][N];
+#pragma GCC unroll 8
   for (int r = 0; r < R; r++)
-    for (int n = 0; n < N; n++) o[r][n] = mul(load(s[r].o + i + 16 * n), set1(shrink[r]));
-  for (int64_t j = begin; j < end; j++) {
+#pragma GCC unroll 4
+    for (int n = 0; n < N; n++) o[r][n] = mul(load(s[r].o + i + kLanes * n), set1(shrink[r]));
+  const T* at = tile.v + seen.begin * d + i;
+#pragma GCC unroll 4
+  for (int64_t j = seen.begin; j < seen.end; j++, at += d) {
     V v[N];
-    for (int n = 0; n < N; n++) v[n] = load(vt + j * d + i + 16 * n);
+#pragma GCC unroll 4
+    for (int n = 0; n < N; n++) v[n] = load(at + kLanes * n);
+    ask<N>(at, tile.next);
+#pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
       const V w = set1(p[r][j]);
+#pragma GCC unroll 4
       for (int n = 0; n < N; n++) o[r][n] = fma(w, v[n], o[r][n]);
     }
   }
+#pragma GCC unroll 8
   for (int r = 0; r < R; r++)
-    for (int n = 0; n < N; n++) store(s[r].o + i + 16 * n, o[r][n]);
+#pragma GCC unroll 4
+    for (int n = 0; n < N; n++) store(s[r].o + i + kLanes * n, o[r][n]);
 }
 
-template <int R>
-void some_heads(const float* q, const float* kt, const float* vt, int64_t begin, int64_t end, int64_t d, float scale,
-                State* s) {
-  alignas(64) float p[R][kTile];
-  float shrink[R];
-  scores<R>(q, kt, d, scale, p);
-  for (int r = 0; r < R; r++) shrink[r] = soften(p[r], begin, end, s[r]);
+template <int R, class T>
+void some_heads(const float* q, const Tile<T>& tile, Range seen, int64_t d, State* s) {
+  constexpr int N = columns(R);
+  alignas(64) float p[R][kTile], shrink[kLanes];
+  scores<R>(q, tile, d, seen, p);
+  soften<R>(p, seen, s, shrink);
+  if (tile.v_scales)
+    for (int r = 0; r < R; r++)
+      for (int64_t n = kLanes * seen.first(); n < kLanes * seen.last(); n += kLanes)
+        store(p[r] + n, mul(load(p[r] + n), load(tile.v_scales + n)));
   int64_t i = 0;
-  for (; i + 64 <= d; i += 64) gather_values<R, 4>(p, shrink, vt, begin, end, d, i, s);
-  for (; i < d; i += 16) gather_values<R, 1>(p, shrink, vt, begin, end, d, i, s);
+  for (; i + kLanes * N <= d; i += kLanes * N) value_columns<R, N>(p, shrink, tile, seen, d, i, s);
+  for (; i < d; i += kLanes) value_columns<R, 1>(p, shrink, tile, seen, d, i, s);
 }
 
 // The `per` heads of a query that share the tile.
-OSSIA_INLINE void all_heads(const float* q, const float* kt, const float* vt, int64_t begin, int64_t end, int64_t d,
-                            float scale, int64_t per, State* s) {
+template <class T>
+void all_heads(const float* q, const Tile<T>& tile, Range seen, int64_t d, int64_t per, State* s) {
   int64_t h = 0;
-  for (; h + kHeads <= per; h += kHeads) some_heads<kHeads>(q + h * d, kt, vt, begin, end, d, scale, s + h);
-  if (kHeads > 1 && per - h == 3) return some_heads<3>(q + h * d, kt, vt, begin, end, d, scale, s + h);
-  if (kHeads > 1 && per - h == 2) return some_heads<2>(q + h * d, kt, vt, begin, end, d, scale, s + h);
-  for (; h < per; h++) some_heads<1>(q + h * d, kt, vt, begin, end, d, scale, s + h);
+  for (; h + kHeads <= per; h += kHeads) some_heads<kHeads>(q + h * d, tile, seen, d, s + h);
+  if (per - h >= 4) some_heads<4>(q + h * d, tile, seen, d, s + h), h += 4;
+  if (per - h == 3) return some_heads<3>(q + h * d, tile, seen, d, s + h);
+  if (per - h == 2) return some_heads<2>(q + h * d, tile, seen, d, s + h);
+  if (per - h == 1) return some_heads<1>(q + h * d, tile, seen, d, s + h);
 }
 
-// Queries [begin, end) share a sequence; o is (queries, heads of this group, D).
-void one_group(const Job& job, int64_t begin, int64_t end, int64_t head, float* o, State* states, Scratch& scratch) {
-  const AttentionArgs& a = job.a;
-  const int64_t d = a.head_dim, per = a.num_heads / a.kv_heads, row_width = (a.num_heads + 2 * a.kv_heads) * d;
-  float* kt = scratch.get<float>(0, 2 * kTile * d);
-  float* vt = kt + kTile * d;
-  int64_t low = INT64_MAX, high = -1;
-  for (int64_t t = begin; t < end; t++) {
-    if (first_key(a, t) < low) low = first_key(a, t);
-    if (a.positions[t] > high) high = a.positions[t];
-    for (int64_t h = 0; h < per; h++) {
-      float* mine = o + ((t - begin) * per + h) * d;
-      std::memset(mine, 0, d * sizeof(float));
-      states[(t - begin) * per + h] = {a.sinks[head * per + h], 1.0f, mine};
+// ---- a run of queries of one sequence ----
+
+// The tile as it lies in the cache, int8's scales widened; `scales` has room for 128 floats.
+template <class T>
+OSSIA_INLINE Tile<T> stored_tile(const Cache& kv, int64_t block, int64_t head, float* scales) {
+  const int64_t at = (block * kv.kv_heads + head) * kv.stride, behind = kTile * kv.head_dim;
+  Tile<T> tile{static_cast<const T*>(kv.k) + at, static_cast<const T*>(kv.v) + at, nullptr, nullptr, 0};
+  if (sizeof(T) > 1) return tile;
+  const uint16_t* k = reinterpret_cast<const uint16_t*>(tile.k + behind);
+  const uint16_t* v = reinterpret_cast<const uint16_t*>(tile.v + behind);
+  for (int64_t j = 0; j < kTile; j += kLanes) {
+    store(scales + j, load(k + j));
+    store(scales + kTile + j, load(v + j));
+  }
+  tile.k_scales = scales;
+  tile.v_scales = scales + kTile;
+  return tile;
+}
+
+template <class T>
+OSSIA_INLINE Tile<float> brought_tile(const Tile<T>& tile, int64_t d, float* room) {
+  for (int64_t i = 0; i < kTile * d; i += kLanes) {
+    store(room + i, load(tile.k + i));
+    store(room + kTile * d + i, load(tile.v + i));
+  }
+  return {room, room + kTile * d, tile.k_scales, tile.v_scales, 0};
+}
+
+// Queries [begin, end) of a sequence, their q scaled, and how far each has come.
+struct Run {
+  int64_t begin, end, head, low, high;  // tiles low .. high are seen by some query
+  float *q, *room, *scales;
+  State* states;
+};
+
+OSSIA_INLINE bool block_of(const AttentionArgs& a, const Run& run, int64_t tile, int64_t* block) {
+  *block = a.table[a.rows[run.begin] * a.table_width + tile];
+  return *block >= 0 && *block < a.kv.num_blocks;
+}
+
+template <class T>
+void against(const AttentionArgs& a, const Run& run, const Tile<T>& tile, int64_t start) {
+  const int64_t d = a.kv.head_dim, per = a.num_heads / a.kv.kv_heads;
+  for (int64_t t = run.begin; t < run.end; t++) {
+    const Range seen = visible(a, t, start);
+    const int64_t i = (t - run.begin) * per;
+    if (seen.begin < seen.end) all_heads(run.q + i * d, tile, seen, d, per, run.states + i);
+  }
+}
+
+OSSIA_INLINE bool seen_by_any(const AttentionArgs& a, const Run& run, int64_t start) {
+  for (int64_t t = run.begin; t < run.end; t++) {
+    const Range seen = visible(a, t, start);
+    if (seen.begin < seen.end) return true;
+  }
+  return false;
+}
+
+template <class T>
+void over_tiles(const AttentionArgs& a, Team& team, const Run& run) {
+  const bool bring = sizeof(T) < 4 && run.end - run.begin >= kWorthBringing;
+  for (int64_t n = run.low; n <= run.high; n++) {
+    int64_t block, next;
+    if (!seen_by_any(a, run, n * kTile)) continue;
+    if (!block_of(a, run, n, &block)) return team.fail("attention: a visible block is not in the table");
+    Tile<T> tile = stored_tile<T>(a.kv, block, run.head, run.scales);
+    if (bring) {
+      against(a, run, brought_tile(tile, a.kv.head_dim, run.room), n * kTile);
+      continue;
+    }
+    if (n < run.high && block_of(a, run, n + 1, &next))
+      tile.next = (next - block) * a.kv.kv_heads * a.kv.stride * static_cast<int64_t>(sizeof(T));
+    against(a, run, tile, n * kTile);
+  }
+}
+
+// Scales q and sets every state to its beginning: m = sink, l = (1, 0, ... 0), o = 0.
+void begin_run(const AttentionArgs& a, Run& run, float* l, float* o) {
+  const int64_t d = a.kv.head_dim, per = a.num_heads / a.kv.kv_heads;
+  const int64_t row_width = (a.num_heads + 2 * a.kv.kv_heads) * d;
+  run.low = INT64_MAX;
+  run.high = -1;
+  for (int64_t t = run.begin; t < run.end; t++) {
+    const int64_t low = first_key(a, t) / kTile, high = a.positions[t] / kTile, at = (t - run.begin) * per;
+    run.low = low < run.low ? low : run.low;
+    run.high = high > run.high ? high : run.high;
+    const float* q = a.qkv + t * row_width + run.head * per * d;
+    for (int64_t i = 0; i < per * d; i += kLanes) store(run.q + at * d + i, mul(load(q + i), set1(a.scale)));
+    for (int64_t h = at; h < at + per; h++) {
+      run.states[h] = {a.sinks[run.head * per + h - at], l + h * kLanes, o + h * d};
+      store(l + h * kLanes, zero());
+      l[h * kLanes] = 1.0f;
+      std::memset(o + h * d, 0, d * sizeof(float));
     }
   }
-  for (int64_t tile = low / kTile; tile <= high / kTile; tile++) {
-    const int64_t start = tile * kTile;
-    bool brought = false;
-    for (int64_t t = begin; t < end; t++) {
-      const int64_t first = first_key(a, t), from = first > start ? first - start : 0;
-      const int64_t last = a.positions[t] - start + 1, to = last < kTile ? last : kTile;
-      if (from >= to) continue;
-      if (!brought) {
-        const int32_t block = a.table[a.rows[t] * a.table_width + tile];
-        if (block < 0 || block >= a.num_blocks) return job.team.fail("attention: a visible block is not in the table");
-        if (a.kv_is_bf16)
-          bring_tile<uint16_t>(a, block, head, kt, vt);
-        else
-          bring_tile<float>(a, block, head, kt, vt);
-        brought = true;
-      }
-      const float* q = a.qkv + t * row_width + head * per * d;
-      all_heads(q, kt, vt, from, to, d, a.scale, per, states + (t - begin) * per);
-    }
+}
+
+void end_run(const AttentionArgs& a, const Run& run) {
+  const int64_t d = a.kv.head_dim, count = (run.end - run.begin) * (a.num_heads / a.kv.kv_heads);
+  for (int64_t i = 0; i < count; i++) {
+    const V l = set1(tree_sum(load(run.states[i].l)));
+    for (int64_t c = 0; c < d; c += kLanes) store(run.states[i].o + c, div(load(run.states[i].o + c), l));
   }
-  for (int64_t i = 0; i < (end - begin) * per; i++)
-    for (int64_t c = 0; c < d; c += 16) store(states[i].o + c, div(load(states[i].o + c), set1(states[i].l)));
+}
+
+void one_run(const Job& job, Run run, float* l, float* o) {
+  begin_run(job.a, run, l, o);
+  switch (job.a.kv.kind) {
+    case KvKind::f32: over_tiles<float>(job.a, job.team, run); break;
+    case KvKind::bf16: over_tiles<uint16_t>(job.a, job.team, run); break;
+    case KvKind::int8: over_tiles<int8_t>(job.a, job.team, run); break;
+  }
+  end_run(job.a, run);
 }
 
 void some_queries(const void* context, int64_t task, Scratch& scratch) {
   const Job& job = *static_cast<const Job*>(context);
   const AttentionArgs& a = job.a;
-  const int64_t groups = a.kv_heads / job.heads, first_head = task % groups * job.heads, run = task / groups;
-  const int64_t per = a.num_heads / a.kv_heads, d = a.head_dim, most = job.queries;
-  const int64_t last = (run + 1) * most < a.out.rows ? (run + 1) * most : a.out.rows;
-  float* o = scratch.get<float>(1, job.heads * most * per * d);
-  float* line = scratch.get<float>(2, job.heads * per * d);
-  State* states = scratch.get<State>(3, most * per);
-  for (int64_t begin = run * most, end; begin < last; begin = end) {
-    for (end = begin + 1; end < last && a.rows[end] == a.rows[begin];) end++;
-    const int64_t size = (end - begin) * per * d;
-    for (int64_t g = 0; g < job.heads; g++) one_group(job, begin, end, first_head + g, o + g * size, states, scratch);
-    for (int64_t t = begin; t < end; t++) {
+  const int64_t groups = a.kv.kv_heads / job.heads, first_head = task % groups * job.heads, part = task / groups;
+  const int64_t per = a.num_heads / a.kv.kv_heads, d = a.kv.head_dim, most = job.queries;
+  const int64_t last = (part + 1) * most < a.out.rows ? (part + 1) * most : a.out.rows;
+  Run run{};
+  run.room = scratch.get<float>(0, 2 * kTile * (d + 1));
+  run.scales = run.room + 2 * kTile * d;
+  run.q = scratch.get<float>(1, most * per * d);
+  run.states = scratch.get<State>(2, most * per);
+  float* l = scratch.get<float>(3, most * per * kLanes);
+  float* o = scratch.get<float>(4, job.heads * most * per * d);
+  float* line = scratch.get<float>(5, job.heads * per * d);
+  for (run.begin = part * most; run.begin < last; run.begin = run.end) {
+    for (run.end = run.begin + 1; run.end < last && a.rows[run.end] == a.rows[run.begin];) run.end++;
+    const int64_t size = (run.end - run.begin) * per * d;
+    for (int64_t g = 0; g < job.heads; g++) {
+      run.head = first_head + g;
+      one_run(job, run, l, o + g * size);
+    }
+    for (int64_t t = run.begin; t < run.end; t++) {
       for (int64_t g = 0; g < job.heads; g++)
-        std::memcpy(line + g * per * d, o + g * size + (t - begin) * per * d, per * d * sizeof(float));
+        std::memcpy(line + g * per * d, o + g * size + (t - run.begin) * per * d, per * d * sizeof(float));
       store_activation(a.out, t, first_head * per * d, line, job.heads * per * d);
     }
   }
@@ -281,11 +343,11 @@ bool possible(const AttentionArgs& a) {
 void attention(const AttentionArgs& a, Team& team) {
   if (!possible(a)) return team.fail("attention: a query lies outside its block table");
   // A task writes whole quantisation blocks of 32, so two heads where one is not a multiple of it.
-  const int64_t heads = a.num_heads / a.kv_heads * a.head_dim % 32 ? 2 : 1;
+  const int64_t heads = a.num_heads / a.kv.kv_heads * a.kv.head_dim % 32 ? 2 : 1;
   int64_t queries = 32;
-  while (queries > 1 && (a.out.rows + queries - 1) / queries * a.kv_heads / heads < 4 * team.threads()) queries /= 2;
+  while (queries > 1 && (a.out.rows + queries - 1) / queries * a.kv.kv_heads / heads < 4 * team.threads()) queries /= 2;
   const Job job{a, team, queries, heads, (a.out.rows + queries - 1) / queries};
-  team.parallel(job.runs * (a.kv_heads / heads), some_queries, &job);
+  team.parallel(job.runs * (a.kv.kv_heads / heads), some_queries, &job);
 }
 
 }  // namespace OSSIA_ISA

@@ -132,6 +132,19 @@ class Recorder {
     return h.is_none() ? nullptr : data<const float>(h, name, "f", shape);
   }
 
+  // K as (D, 64) in each block and head, V as (64, D); int8 with two rows of 64 bytes more, the scales.
+  Cache cache(nb::handle h, bool writable) {
+    const Array k = array(h.attr("k"), "kv.k", "fHb", {kAny, kAny, kAny, kTile}, writable);
+    const int64_t rows = k.shape[2], d = k.format == 'b' ? rows - 2 : rows;
+    require(d >= 16 && d % 16 == 0, op_, "head_dim must be a multiple of 16");
+    const char format[] = {k.format, 0};
+    const bool coded = k.format == 'b';
+    void* v = data<void>(h.attr("v"), "kv.v", format,
+                         {k.shape[0], k.shape[1], coded ? rows : kTile, coded ? kTile : d}, writable);
+    const KvKind kind = k.format == 'f' ? KvKind::f32 : k.format == 'H' ? KvKind::bf16 : KvKind::int8;
+    return {kind, k.data, v, k.shape[0], k.shape[1], d, rows * kTile};
+  }
+
   Act activation(nb::handle h, const char* name, bool writable) {
     Act a{};
     a.numerics = static_cast<Numerics>(choice(h.attr("numerics"), name, kNumericsNames, kNumerics));
@@ -240,36 +253,29 @@ class Program {
 
   void rope_store(nb::handle qkv, nb::handle cos, nb::handle sin, nb::handle slots, nb::handle kv, int64_t heads) {
     Recorder r("rope_store", kept_);
-    const Array k = r.array(kv.attr("k"), "kv.k", "fH", {kAny, kAny, kTile, kAny}, true);
-    const int64_t groups = k.shape[1], d = k.shape[3];
-    const Array v = r.array(kv.attr("v"), "kv.v", k.format == 'f' ? "f" : "H", {k.shape[0], groups, kTile, d}, true);
-    require(d % 16 == 0, "rope_store", "head_dim must be a multiple of 16");
-    const Array s = r.array(slots, "slots", "i", {kAny});
-    const int64_t rows = s.shape[0];
-    float* q = r.data<float>(qkv, "qkv", "f", {rows, (heads + 2 * groups) * d}, true);
-    const float* c = r.data<float>(cos, "cos", "f", {rows, d / 2});
-    push(Op::rope_store, k.format == 'H' ? Numerics::bf16 : Numerics::f32,
-         RopeStoreArgs{q, c, r.data<float>(sin, "sin", "f", {rows, d / 2}), static_cast<int32_t*>(s.data), k.data,
-                       v.data, k.format == 'H', rows, heads, groups, d, k.shape[0]});
+    const Cache c = r.cache(kv, true);
+    const int64_t rows = r.array(slots, "slots", "i", {kAny}).shape[0], d = c.head_dim;
+    float* q = r.data<float>(qkv, "qkv", "f", {rows, (heads + 2 * c.kv_heads) * d}, true);
+    const int32_t* s = r.data<int32_t>(slots, "slots", "i", {rows});
+    push(Op::rope_store, Numerics::f32,
+         RopeStoreArgs{q, r.data<float>(cos, "cos", "f", {rows, d / 2}), r.data<float>(sin, "sin", "f", {rows, d / 2}), s,
+                       c, rows, heads});
   }
 
   void attention(nb::handle qkv, nb::handle kv, nb::handle positions, nb::handle rows, nb::handle table,
                  nb::handle sinks, int64_t window, float scale, nb::handle out) {
     Recorder r("attention", kept_);
-    const Array k = r.array(kv.attr("k"), "kv.k", "fH", {kAny, kAny, kTile, kAny});
-    const int64_t groups = k.shape[1], d = k.shape[3];
-    const Array v = r.array(kv.attr("v"), "kv.v", k.format == 'f' ? "f" : "H", {k.shape[0], groups, kTile, d});
+    const Cache c = r.cache(kv, false);
     const Act o = r.activation(out, "out", true);
     const Array s = r.array(sinks, "sinks", "f", {kAny}), b = r.array(table, "table", "i", {kAny, kAny});
-    const int64_t heads = s.shape[0], tokens = o.rows;
-    require(d % 16 == 0 && heads > 0 && heads % groups == 0 && o.width == heads * d, "attention", "head counts differ");
+    const int64_t heads = s.shape[0], tokens = o.rows, groups = c.kv_heads, d = c.head_dim;
+    require(heads > 0 && heads % groups == 0 && o.width == heads * d, "attention", "head counts differ");
     require(window >= 0, "attention", "the window must not be negative");
     const float* q = r.data<float>(qkv, "qkv", "f", {tokens, (heads + 2 * groups) * d});
     const int32_t* p = r.data<int32_t>(positions, "positions", "i", {tokens});
     push(Op::attention, o.numerics,
-         AttentionArgs{q, k.data, v.data, k.format == 'H', p, r.data<int32_t>(rows, "rows", "i", {tokens}),
-                       static_cast<int32_t*>(b.data), static_cast<float*>(s.data), window, scale, o, heads, groups, d,
-                       k.shape[0], b.shape[0], b.shape[1]});
+         AttentionArgs{q, c, p, r.data<int32_t>(rows, "rows", "i", {tokens}), static_cast<int32_t*>(b.data),
+                       static_cast<float*>(s.data), window, scale, o, heads, b.shape[0], b.shape[1]});
   }
 
   void route(nb::handle normed, nb::handle router, nb::handle bias, int64_t top_k, nb::handle ids, nb::handle weights) {

@@ -11,10 +11,15 @@
 //               vdpbf16ps is not used: it flushes subnormals and adds in pairs, which no other instruction set repeats.
 //   rms_norm    sum of squares in the same 16 lanes; mean = sum / H; y = (x * (1 / sqrt(mean + eps))) * weight.
 //   exp         a polynomial of degree 7 after Cody-Waite reduction, every step an explicit fma; 0 below -87.3.
-//   attention   tiles of 64 keys aligned to the position, ascending; score = fma over d ascending, times scale; per
-//   tile
-//               m' = max(m, tile max), c = exp(m - m'), p = exp(s - m'), l = l * c + tree(p), o = o * c, then
-//               o = fma(p_j, v_j, o) for the visible j ascending; starts from m = sink, l = 1; result o / l.
+//   rope_store  K lies as (D, 64) in a block, V as (64, D): float32, bf16 (rne), or int8 with one bf16 scale for each
+//               head of a token: d = bf16(amax / 127), code = rne(x * (1 / d)), zero where amax < 2^-100, d = NaN and
+//               code 0 where a value is inf or NaN. The 64 scales lie behind a head's codes, as two rows of 64 bytes.
+//   attention   tiles of 64 keys aligned to the position, ascending; q = q * scale; score = fma(q_d, k_d) over d
+//               ascending, and int8 codes are then multiplied by K's scale; per tile
+//               m' = max(m, tile max), c = exp(m - m'), p = exp(s - m'), and in 16 lanes
+//               l[j mod 16] = fma(l[j mod 16], c, (p_j + p_j+16) + (p_j+32 + p_j+48)), 0 for keys out of sight; o = o * c,
+//               then o = fma(p_j, v_j, o) for the visible j ascending, where int8 takes p_j * V's scale for p_j and
+//               the code for v_j; starts from m = sink, l = (1, 0, ... 0); result o / tree(l).
 //   moe         y = dot + bias; h = (g * sigmoid(alpha * g)) * (u + 1) after clamping, quantised as any activation;
 //               out = out + (w_0 y_0, then fma(w_k, y_k, sum) for k ascending).
 //   route       logits as f32 dot + bias; top-k with ties to the lower index; e_k = exp(l_k - l_0), sum for k
@@ -31,6 +36,7 @@ enum class Numerics : int { q8, bf16, f32 };
 enum class Kind : int { mxfp4, q8, bf16, f32 };
 enum class Isa : int { scalar, avx2, avxvnni, avx512, neon, neon_i8mm };  // of one CPU: plainest first
 enum class Op : int { embed, rms_norm, quantize, linear, rope_store, attention, route, moe, gather_rows };
+enum class KvKind : int { f32, bf16, int8 };
 constexpr int kNumerics = 3, kIsas = 6, kOps = 9;
 constexpr int64_t kTile = 64;  // keys per cache block and attention tile
 
@@ -81,25 +87,30 @@ struct LinearArgs {
   bool accumulate;
 };
 
+// One layer's paged K and V, (num_blocks, kv_heads) of them, `stride` elements apart (int8: codes, then scales).
+struct Cache {
+  KvKind kind;
+  void *k, *v;
+  int64_t num_blocks, kv_heads, head_dim, stride;
+};
+
 struct RopeStoreArgs {
   float* qkv;
   const float *cos, *sin;
   const int32_t* slots;
-  void *k, *v;
-  bool kv_is_bf16;
-  int64_t rows, num_heads, kv_heads, head_dim, num_blocks;
+  Cache kv;
+  int64_t rows, num_heads;
 };
 
 struct AttentionArgs {
   const float* qkv;
-  const void *k, *v;
-  bool kv_is_bf16;
+  Cache kv;
   const int32_t *positions, *rows, *table;
   const float* sinks;
   int64_t window;  // 0 = every earlier key
   float scale;
   Act out;
-  int64_t num_heads, kv_heads, head_dim, num_blocks, sequences, table_width;
+  int64_t num_heads, sequences, table_width;
 };
 
 struct RouteArgs {

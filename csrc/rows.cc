@@ -82,27 +82,58 @@ OSSIA_INLINE void rotate(float* head, const float* cos, const float* sin, int64_
   }
 }
 
-OSSIA_INLINE void store_kv(void* cache, bool bf16, int64_t at, const float* head, int64_t d) {
-  if (bf16) {
-    for (int64_t i = 0; i < d; i += 16) store_bf16(static_cast<uint16_t*>(cache) + at + i, load(head + i));
-  } else {
-    std::memcpy(static_cast<float*>(cache) + at, head, d * sizeof(float));
+// A head's values as int8 and the scale they share, in bf16's bits; d is a multiple of 16.
+OSSIA_INLINE uint16_t quantize_head(const float* head, int64_t d, int8_t* codes) {
+  const V magic = set1(12582912.0f);
+  V most = zero();
+  for (int64_t i = 0; i < d; i += 16) most = magnitude_max(most, load(head + i));
+  const uint32_t top = top_bits(most);
+  if (top >= 0x7f800000 || from_bits(top) < 7.888609052210118e-31f) {  // inf, NaN; below 2^-100
+    std::memset(codes, 0, d);
+    return top >= 0x7f800000 ? 0x7fc0 : 0;
   }
+  uint16_t scale[16];
+  store_bf16(scale, set1(from_bits(top) / 127.0f));
+  const V inverse = set1(1.0f / from_bits(static_cast<uint32_t>(scale[0]) << 16));
+  for (int64_t i = 0; i < d; i += 16) store_i8(codes + i, add(mul(load(head + i), inverse), magic));
+  return scale[0];
 }
 
-void rope_rows(const void* context, int64_t task, Scratch&) {
+// One token's head into its place among the 64 of a block: value i at at[i * apart].
+template <class T>
+OSSIA_INLINE void put(const T* values, int64_t d, T* at, int64_t apart) {
+  for (int64_t i = 0; i < d; i++) at[i * apart] = values[i];
+}
+
+OSSIA_INLINE void store_head(const Cache& kv, void* array, int64_t at, int64_t offset, bool is_key, const float* head,
+                             uint16_t* narrow) {
+  const int64_t d = kv.head_dim, first = at + (is_key ? offset : offset * d), apart = is_key ? kTile : 1;
+  if (kv.kind == KvKind::f32) return put(head, d, static_cast<float*>(array) + first, apart);
+  if (kv.kind == KvKind::bf16) {
+    for (int64_t i = 0; i < d; i += 16) store_bf16(narrow + i, load(head + i));
+    return put(narrow, d, static_cast<uint16_t*>(array) + first, apart);
+  }
+  int8_t *codes = reinterpret_cast<int8_t*>(narrow), *to = static_cast<int8_t*>(array);
+  const uint16_t scale = quantize_head(head, d, codes);
+  put(codes, d, to + first, apart);
+  std::memcpy(to + at + kTile * d + 2 * offset, &scale, 2);
+}
+
+void rope_rows(const void* context, int64_t task, Scratch& scratch) {
   const auto& job = *static_cast<const Job<RopeStoreArgs>*>(context);
   const RopeStoreArgs& a = job.a;
-  const int64_t d = a.head_dim, half = d / 2;
+  const Cache& kv = a.kv;
+  const int64_t d = kv.head_dim, half = d / 2;
+  uint16_t* narrow = scratch.get<uint16_t>(0, d);
   for (int64_t t = job.rows.begin(task); t < job.rows.end(task); t++) {
-    float* heads = a.qkv + t * (a.num_heads + 2 * a.kv_heads) * d;
-    for (int64_t h = 0; h < a.num_heads + a.kv_heads; h++)
+    float* heads = a.qkv + t * (a.num_heads + 2 * kv.kv_heads) * d;
+    for (int64_t h = 0; h < a.num_heads + kv.kv_heads; h++)
       rotate(heads + h * d, a.cos + t * half, a.sin + t * half, half);
     const int64_t block = a.slots[t] / kTile, offset = a.slots[t] % kTile;
-    for (int64_t g = 0; g < a.kv_heads; g++) {
-      const int64_t at = ((block * a.kv_heads + g) * kTile + offset) * d;
-      store_kv(a.k, a.kv_is_bf16, at, heads + (a.num_heads + g) * d, d);
-      store_kv(a.v, a.kv_is_bf16, at, heads + (a.num_heads + a.kv_heads + g) * d, d);
+    for (int64_t g = 0; g < kv.kv_heads; g++) {
+      const int64_t at = (block * kv.kv_heads + g) * kv.stride;
+      store_head(kv, kv.k, at, offset, true, heads + (a.num_heads + g) * d, narrow);
+      store_head(kv, kv.v, at, offset, false, heads + (a.num_heads + kv.kv_heads + g) * d, narrow);
     }
   }
 }
@@ -167,8 +198,10 @@ void rms_norm(const RmsNormArgs& a, Team& team) { over_rows(a, a.out.rows, 4 * a
 void quantize(const QuantizeArgs& a, Team& team) { over_rows(a, a.out.rows, 2 * a.out.width, quantize_rows, team); }
 
 void rope_store(const RopeStoreArgs& a, Team& team) {
-  if (!in_range(a.slots, a.rows, a.num_blocks * kTile)) return team.fail("rope_store: a slot is outside the cache");
-  over_rows(a, a.rows, 2 * (a.num_heads + 2 * a.kv_heads) * a.head_dim, rope_rows, team);
+  if (!in_range(a.slots, a.rows, a.kv.num_blocks * kTile)) return team.fail("rope_store: a slot is outside the cache");
+  // The keys of neighbours share cache lines, so a thread takes many.
+  const int64_t each = 2 * (a.num_heads + 2 * a.kv.kv_heads) * a.kv.head_dim;
+  over_rows(a, a.rows, a.rows > 64 ? each / 16 : each, rope_rows, team);
 }
 
 void route(const RouteArgs& a, Team& team) { over_rows(a, a.rows, a.experts * a.width, route_rows, team); }

@@ -34,6 +34,11 @@ OSSIA_INLINE V load(const uint16_t* p) {  // bf16
   OSSIA_LANES r.v[i] = from_bits(static_cast<uint32_t>(p[i]) << 16);
   return r;
 }
+OSSIA_INLINE V load(const int8_t* p) {
+  V r;
+  OSSIA_LANES r.v[i] = p[i];
+  return r;
+}
 OSSIA_INLINE void store(float* p, V a) { OSSIA_LANES p[i] = a.v[i]; }
 OSSIA_INLINE V add(V a, V b) {
   OSSIA_LANES a.v[i] += b.v[i];
@@ -137,6 +142,10 @@ OSSIA_INLINE __m256 load8_bf16(const uint16_t* p) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(x), 16));
 }
 OSSIA_INLINE V load(const uint16_t* p) { return {load8_bf16(p), load8_bf16(p + 8)}; }
+OSSIA_INLINE __m256 load8_i8(const int8_t* p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+}
+OSSIA_INLINE V load(const int8_t* p) { return {load8_i8(p), load8_i8(p + 8)}; }
 OSSIA_INLINE void store(float* p, V x) {
   _mm256_storeu_ps(p, x.a);
   _mm256_storeu_ps(p + 8, x.b);
@@ -195,6 +204,9 @@ OSSIA_INLINE V load(const float* p) { return {_mm512_loadu_ps(p)}; }
 OSSIA_INLINE V load(const uint16_t* p) {
   const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16))};
+}
+OSSIA_INLINE V load(const int8_t* p) {
+  return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
 }
 OSSIA_INLINE void store(float* p, V x) { _mm512_storeu_ps(p, x.a); }
 OSSIA_INLINE V add(V x, V y) { return {_mm512_add_ps(x.a, y.a)}; }

@@ -16,6 +16,12 @@ OSSIA_INLINE V load(const uint16_t* p) {
   return {widen_bf16(vget_low_u16(x)), widen_bf16(vget_high_u16(x)), widen_bf16(vget_low_u16(y)),
           widen_bf16(vget_high_u16(y))};
 }
+OSSIA_INLINE V load(const int8_t* p) {
+  const int8x16_t x = vld1q_s8(p);
+  const int16x8_t low = vmovl_s8(vget_low_s8(x)), high = vmovl_s8(vget_high_s8(x));
+  return {vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_s16(vget_high_s16(low))),
+          vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), vcvtq_f32_s32(vmovl_s16(vget_high_s16(high)))};
+}
 OSSIA_INLINE void store(float* p, V x) {
   vst1q_f32(p, x.a);
   vst1q_f32(p + 4, x.b);

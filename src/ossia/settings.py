@@ -18,6 +18,7 @@ from platformdirs import user_cache_path, user_config_path, user_data_path
 from ossia.errors import SettingsError
 
 Numerics = Literal["q8", "bf16", "f32"]
+KVKind = Literal["f32", "bf16", "int8"]
 Lang = Literal["en", "ko"]
 
 _PREFIX_CACHE_BYTES = 2 << 30  # where only "on" or a folder is said
@@ -28,6 +29,7 @@ _VARIABLES = {
     "OSSIA_HOME": "one folder for everything Ossia keeps (models, caches, history)",
     "OSSIA_ISA": "kernels to use: scalar, avx2, avxvnni, avx512, neon, neon_i8mm",
     "OSSIA_NUMERICS": "arithmetic: q8, bf16, f32",
+    "OSSIA_KV_CACHE": "type of the KV cache: bf16, int8, f32",
     "OSSIA_THREADS": "threads the kernels use",
     "OSSIA_LANG": "language of messages: en, ko",
     "OSSIA_HISTORY": "off: the chat keeps no input history",
@@ -44,6 +46,7 @@ class Settings:
     `data_dir` holds models (kept until `ossia rm`), `cache_dir` what can be made again, `config_dir`
     the remembered model and the input history. `prefix_cache_bytes`: what computed prompts may take of the
     disk, None where they are not kept there; `prefix_cache_dir`: where, None for a folder in `cache_dir`.
+    `kv_cache`: None for what goes with the numerics.
     """
 
     model: str | None
@@ -52,6 +55,7 @@ class Settings:
     config_dir: Path
     isa: str | None
     numerics: Numerics
+    kv_cache: KVKind | None
     threads: int | None
     lang: Lang
     history: bool
@@ -85,6 +89,7 @@ def load_settings(env: Mapping[str, str] = process_environ) -> Settings:
         config_dir=root / "config" if root else user_config_path("ossia"),
         isa=_choice(env, "OSSIA_ISA", _ISAS),
         numerics=cast(Numerics, _choice(env, "OSSIA_NUMERICS", get_args(Numerics)) or "q8"),
+        kv_cache=cast(KVKind | None, _choice(env, "OSSIA_KV_CACHE", get_args(KVKind))),
         threads=_positive(env, "OSSIA_THREADS"),
         lang=cast(Lang, _choice(env, "OSSIA_LANG", get_args(Lang)) or _locale_lang(env)),
         history=_choice(env, "OSSIA_HISTORY", ("on", "off")) != "off",

@@ -241,19 +241,35 @@ void moes(Harness& h, Numerics n) {
       });
 }
 
-// A cache of one sequence whose blocks lie in reverse.
-struct Cache {
-  int64_t kv_heads, head_dim, blocks;
-  bool bf16;
-  int64_t size() const { return blocks * kv_heads * kTile * head_dim; }
-  void* values(Memory& m, Random& r, int place) const {
-    const std::vector<float> x = r.normals(size());
-    return bf16 ? static_cast<void*>(m.copy(to_bf16(x), place)) : m.copy(x, place);
-  }
-  Piece written(const void* p) const {
-    return bf16 ? piece(static_cast<const uint16_t*>(p), size(), true) : piece(static_cast<const float*>(p), size());
-  }
-};
+constexpr KvKind kKvKinds[] = {KvKind::f32, KvKind::bf16, KvKind::int8};
+
+int64_t elements(const Cache& kv) { return kv.num_blocks * kv.kv_heads * kv.stride; }
+
+void* values(Memory& m, Random& r, const Cache& kv, int place) {
+  if (kv.kind == KvKind::f32) return m.copy(r.normals(elements(kv)), place);
+  if (kv.kind == KvKind::bf16) return m.copy(to_bf16(r.normals(elements(kv))), place);
+  std::vector<int8_t> all(static_cast<size_t>(elements(kv)));
+  for (int8_t& x : all) x = static_cast<int8_t>(r.below(255) - 127);
+  for (int64_t at = kTile * kv.head_dim; at < elements(kv); at += kv.stride)
+    for (int64_t j = 0; j < kTile; j++) {
+      const uint16_t scale = to_bf16(r.normal() / 100);
+      std::memcpy(all.data() + at + 2 * j, &scale, 2);
+    }
+  return m.copy(all, place);
+}
+
+Cache make_cache(Memory& m, Random& r, KvKind kind, int64_t blocks, int64_t kv_heads, int64_t head_dim, int place) {
+  Cache kv{kind, nullptr, nullptr, blocks, kv_heads, head_dim, (head_dim + (kind == KvKind::int8 ? 2 : 0)) * kTile};
+  kv.k = values(m, r, kv, place);
+  kv.v = values(m, r, kv, place);
+  return kv;
+}
+
+Piece written(const Cache& kv, const void* p) {
+  if (kv.kind == KvKind::f32) return piece(static_cast<const float*>(p), elements(kv));
+  if (kv.kind == KvKind::bf16) return piece(static_cast<const uint16_t*>(p), elements(kv), true);
+  return piece(static_cast<const int8_t*>(p), elements(kv));
+}
 
 void attentions(Harness& h, Numerics n) {
   struct Size {
@@ -261,45 +277,42 @@ void attentions(Harness& h, Numerics n) {
   };
   for (const Size& s : {Size{1, 8, 1, 64, 150, 0}, Size{1, 6, 2, 16, 300, 0}, Size{5, 6, 2, 48, 70, 0},
                         Size{40, 9, 3, 64, 200, 100}, Size{33, 8, 2, 32, 33, 128}})
-    for (bool bf16 : {false, true})
+    for (KvKind kind : kKvKinds)
       for (int place : {0, kGuarded}) {
-        const Cache cache{s.kv_heads, s.head_dim, (s.context + kTile - 1) / kTile, bf16};
-        const std::string name = shape("attention", {s.tokens, s.heads, s.head_dim, s.context, s.window, bf16, place});
+        const int64_t type = static_cast<int64_t>(kind), blocks = (s.context + kTile - 1) / kTile;
+        const std::string name = shape("attention", {s.tokens, s.heads, s.head_dim, s.context, s.window, type, place});
         h.check(Op::attention, n, name, [=](Memory& m) -> Case {
           Random r(static_cast<uint64_t>(s.context * 7 + s.tokens));
           const int64_t width = (s.heads + 2 * s.kv_heads) * s.head_dim;
-          std::vector<int32_t> positions, rows(static_cast<size_t>(s.tokens), 0), table;
+          std::vector<int32_t> positions, rows(static_cast<size_t>(s.tokens), 0), table;  // blocks lie in reverse
           for (int64_t t = 0; t < s.tokens; t++) positions.push_back(static_cast<int32_t>(s.context - s.tokens + t));
-          for (int64_t b = 0; b < cache.blocks; b++) table.push_back(static_cast<int32_t>(cache.blocks - 1 - b));
+          for (int64_t b = 0; b < blocks; b++) table.push_back(static_cast<int32_t>(blocks - 1 - b));
           const Act out = make_act(m, n, s.tokens, s.heads * s.head_dim);
           AttentionArgs a{};
           a.qkv = m.copy(r.normals(s.tokens * width), place);
-          a.k = cache.values(m, r, place), a.v = cache.values(m, r, place), a.kv_is_bf16 = bf16;
+          a.kv = make_cache(m, r, kind, blocks, s.kv_heads, s.head_dim, place);
           a.positions = m.copy(positions), a.rows = m.copy(rows), a.table = m.copy(table);
           a.sinks = m.copy(r.normals(s.heads)), a.window = s.window, a.scale = 0.3f, a.out = out;
-          a.num_heads = s.heads, a.kv_heads = s.kv_heads, a.head_dim = s.head_dim;
-          a.num_blocks = cache.blocks, a.sequences = 1, a.table_width = cache.blocks;
+          a.num_heads = s.heads, a.sequences = 1, a.table_width = blocks;
           return {keep(m, a), pieces(out)};
         });
       }
 }
 
 void ropes(Harness& h, Numerics n) {
-  for (int64_t tokens : {1, 7})
-    for (bool bf16 : {false, true})
-      h.check(Op::rope_store, n, shape("rope_store", {tokens, bf16}), [=](Memory& m) -> Case {
+  for (int64_t tokens : {1, 7, 68})
+    for (KvKind kind : kKvKinds)
+      h.check(Op::rope_store, n, shape("rope_store", {tokens, static_cast<int64_t>(kind)}), [=](Memory& m) -> Case {
         Random r(static_cast<uint64_t>(tokens));
-        const Cache cache{2, 48, 2, bf16};
-        const int64_t heads = 6, width = (heads + 2 * cache.kv_heads) * cache.head_dim;
+        RopeStoreArgs a{};
+        a.kv = make_cache(m, r, kind, 2, 2, 48, 0);
+        const int64_t heads = 6, width = (heads + 2 * a.kv.kv_heads) * a.kv.head_dim;
         std::vector<int32_t> slots;
         for (int64_t t = 0; t < tokens; t++) slots.push_back(static_cast<int32_t>(60 + t));
-        RopeStoreArgs a{};
         a.qkv = m.copy(r.normals(tokens * width)), a.cos = m.copy(r.normals(tokens * 24));
         a.sin = m.copy(r.normals(tokens * 24)), a.slots = m.copy(slots);
-        a.k = cache.values(m, r, 0), a.v = cache.values(m, r, 0), a.kv_is_bf16 = bf16;
-        a.rows = tokens, a.num_heads = heads, a.kv_heads = cache.kv_heads, a.head_dim = cache.head_dim;
-        a.num_blocks = cache.blocks;
-        return {keep(m, a), {piece(a.qkv, tokens * width), cache.written(a.k), cache.written(a.v)}};
+        a.rows = tokens, a.num_heads = heads;
+        return {keep(m, a), {piece(a.qkv, tokens * width), written(a.kv, a.kv.k), written(a.kv, a.kv.v)}};
       });
 }
 

@@ -40,7 +40,7 @@ from transformers.models.gpt_oss.modeling_gpt_oss import GptOssExperts, GptOssTo
 
 from ossia.model.batch import single_sequence
 from ossia.model.checkpoint import open_checkpoint
-from ossia.model.kv_cache import BLOCK, KVCache
+from ossia.model.kv_cache import BLOCK, KVCache, kv_kind
 from ossia.model.reference import reference_forward
 from ossia.model.transformer import Transformer
 from ossia.model.weights import load_weights
@@ -116,7 +116,7 @@ def ossia_logits(folder, numerics):
     checkpoint = open_checkpoint(folder)
     c = checkpoint.config
     blocks = -(-LENGTH // BLOCK)
-    kv = KVCache(c, numerics, blocks, blocks)
+    kv = KVCache(c, kv_kind(numerics), blocks, blocks)
     model = Transformer(c, load_weights(checkpoint, c, numerics), kv, numerics, LENGTH, 1, blocks)
     return model.forward(single_sequence(IDS, all_logits=True)), model.routing(LENGTH)
 

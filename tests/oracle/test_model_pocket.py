@@ -13,7 +13,7 @@ from ossia.errors import ModelNotFoundError
 from ossia.hub.sources import locate
 from ossia.model.batch import single_sequence
 from ossia.model.checkpoint import open_checkpoint
-from ossia.model.kv_cache import BLOCK, KVCache
+from ossia.model.kv_cache import BLOCK, KVCache, kv_kind
 from ossia.model.transformer import Transformer
 from ossia.model.weights import load_weights
 from ossia.settings import load_settings
@@ -80,7 +80,7 @@ def theirs(folder, ids):
 def test_top_1_agreement_over_a_page(folder, ids, theirs, numerics, capsys):
     checkpoint = open_checkpoint(folder)
     c, blocks = checkpoint.config, -(-len(ids) // BLOCK)
-    kv = KVCache(c, numerics, blocks, blocks)
+    kv = KVCache(c, kv_kind(numerics), blocks, blocks)
     model = Transformer(c, load_weights(checkpoint, c, numerics), kv, numerics, len(ids), 1, blocks)
     ours = model.forward(single_sequence(ids, all_logits=True))
     agreement = float(np.mean(ours.argmax(1) == theirs.argmax(1)))

@@ -5,7 +5,7 @@ from statistics import median
 from typing import Any
 
 from ossia.bench.workload import Cost
-from ossia.settings import Numerics
+from ossia.settings import KVKind, Numerics
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Report:
     model: str
     synthetic: bool
     numerics: Numerics
+    kv_cache: KVKind
     isa: str
     threads: int
     layers: int
@@ -69,6 +70,7 @@ class Report:
             "model": self.model,
             "synthetic": self.synthetic,
             "numerics": self.numerics,
+            "kv_cache": self.kv_cache,
             "isa": self.isa,
             "threads": self.threads,
             "layers": self.layers,

@@ -28,8 +28,9 @@ from ossia.hub.sources import FoundModel, locate
 from ossia.kernels import cpu
 from ossia.kernels.probe import peak_ops, read_bandwidth, reading_buffer
 from ossia.model.config import ModelConfig
+from ossia.model.kv_cache import kv_kind
 from ossia.model.sampling import SamplingParams
-from ossia.settings import Numerics, Settings, load_settings
+from ossia.settings import KVKind, Numerics, Settings, load_settings
 
 _CONTEXT = 8192
 _SHORT = 32  # prompt tokens before a decode measurement
@@ -85,7 +86,8 @@ def bench_model(
     with load(str(found.path), max_context=context, progress=progress, settings=settings) as model:
         loaded = time.perf_counter() - started
         assert config is not None, "an incomplete model was loaded"
-        run = _Run(model.backend, config, settings.numerics, plan, progress)
+        kind = kv_kind(settings.numerics, settings.kv_cache)
+        run = _Run(model.backend, config, settings.numerics, kind, plan, progress)
         first = asyncio.run(follow(model.backend, run.prompt(_SHORT), 1))[0] - started
         run.measure()
         return _report(found, wanted, run, loaded, first)
@@ -97,12 +99,13 @@ def _report(found: FoundModel, name: str, run: "_Run", load_s: float, first_toke
         model=name,
         synthetic=found.synthetic,
         numerics=run.numerics,
+        kv_cache=run.kv_cache,
         isa=cpu_plan.isa,
         threads=cpu_plan.threads,
         layers=run.config.num_hidden_layers,
         context_length=run.backend.context_length,
         depth=run.depth,
-        cost=decode_cost(run.config, run.numerics, 1, _SHORT),
+        cost=decode_cost(run.config, run.numerics, 1, _SHORT, run.kv_cache),
         figures={name: Figure(tuple(s), tuple(run.rooflines[name])) for name, s in run.samples.items()},
         load_s=load_s,
         first_token_s=first_token_s,
@@ -119,6 +122,7 @@ class _Run:
     backend: Backend
     config: ModelConfig
     numerics: Numerics
+    kv_cache: KVKind
     plan: Plan
     progress: Progress
     samples: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
@@ -194,7 +198,7 @@ class _Run:
 
     def _decode_roofline(self, name: str, bandwidth: float) -> float:
         depth = self.depth if name == "depth" else _SHORT
-        cost = decode_cost(self.config, self.numerics, _streams(name), depth)
+        cost = decode_cost(self.config, self.numerics, _streams(name), depth, self.kv_cache)
         return _streams(name) / cost.seconds(bandwidth, max(self.peak))
 
     def _steps(self, name: str) -> int:

@@ -8,11 +8,11 @@ matrix product.
 from dataclasses import dataclass
 
 from ossia.model.config import ModelConfig
-from ossia.settings import Numerics
+from ossia.model.kv_cache import kv_kind, position_bytes
+from ossia.settings import KVKind, Numerics
 
 _DENSE_BITS = {"q8": 9.0, "bf16": 16.0, "f32": 32.0}  # q8: 8 bits, and a float32 scale for 32 weights
 _MXFP4_BITS = 4.25  # 16 bytes and a scale byte for 32 weights
-_KV_BYTES = {"q8": 2, "bf16": 2, "f32": 4}
 _F32 = 4
 
 
@@ -28,13 +28,19 @@ class Cost:
         return max(self.read_bytes / bandwidth, self.ops / peak)
 
 
-def decode_cost(config: ModelConfig, numerics: Numerics, streams: int = 1, depth: int = 0) -> Cost:
+def decode_cost(
+    config: ModelConfig,
+    numerics: Numerics,
+    streams: int = 1,
+    depth: int = 0,
+    kv_cache: KVKind | None = None,
+) -> Cost:
     """One token of each of `streams` sequences that have `depth` tokens before it."""
     keys = _visible_keys(config, depth)
     weights = _shared_bytes(config, numerics) + _expert_bytes(config, numerics) * expected_experts(
         config, streams
     )
-    per_key = 2 * config.num_key_value_heads * config.head_dim * _KV_BYTES[numerics]
+    per_key = position_bytes(config, kv_kind(numerics, kv_cache))
     ops = _token_ops(config) + 2.0 * _head(config) + _attention_ops(config, keys)
     return Cost(weights + streams * keys * per_key, streams * ops)
 

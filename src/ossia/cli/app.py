@@ -14,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from ossia.cli.messages import M, message
-from ossia.settings import Lang, Numerics, Settings, read_prefix_cache
+from ossia.settings import KVKind, Lang, Numerics, Settings, read_prefix_cache
 
 CommandTable = Mapping[str, tuple[str, Enum]]
 """For each command the module that holds ``<name>_command``, and its line in the group's help."""
@@ -209,6 +209,7 @@ def _common_options() -> list[click.Parameter]:
     threads, numerics, langs = click.IntRange(1, 1024), click.Choice(get_args(Numerics)), get_args(Lang)
     return [
         LocalOption(["--numerics"], type=numerics, about=M.OPT_NUMERICS, **shared),
+        LocalOption(["--kv-cache"], type=click.Choice(get_args(KVKind)), about=M.OPT_KV_CACHE, **shared),
         LocalOption(["--threads"], type=threads, metavar="N", about=M.OPT_THREADS, **shared),
         LocalOption(["--lang"], type=click.Choice(langs), is_eager=True, about=M.OPT_LANG, **shared),
         LocalOption(

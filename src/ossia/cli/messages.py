@@ -97,6 +97,10 @@ class M(Enum):
         "쓸 모델. 없으면 OSSIA_MODEL, 마지막에 고른 모델, pocket 순서.",
     )
     OPT_NUMERICS = Text("The arithmetic: q8 (fast), bf16, f32.", "계산 방식: q8(빠름), bf16, f32.")
+    OPT_KV_CACHE = Text(
+        "What the KV cache holds: bf16, int8 (half the memory), f32.",
+        "KV 캐시에 담는 형식: bf16, int8(메모리 절반), f32.",
+    )
     OPT_THREADS = Text("Threads the kernels may use.", "커널이 쓸 스레드 수.")
     OPT_PREFIX_CACHE = Text(
         "Keep computed prompts on the disk, for the next start: on, off, a size such as 4GiB, or a folder.",

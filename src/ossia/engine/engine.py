@@ -28,7 +28,7 @@ from ossia.engine.switch_interval import SwitchInterval
 from ossia.errors import InputError
 from ossia.model.batch import Batch
 from ossia.model.config import ModelConfig
-from ossia.model.kv_cache import BLOCK, KVCache, block_bytes
+from ossia.model.kv_cache import BLOCK, KVCache, block_bytes, kv_kind
 from ossia.model.sampling import SamplingParams, Token, sample
 from ossia.model.transformer import Transformer
 from ossia.model.weights import Weights
@@ -348,15 +348,16 @@ def build_engine(
     """An engine with its KV cache and model; raises ContextLengthError or MemoryLimitError where what
     `options` ask for is over the model's limit or over memory."""
     options = options or EngineOptions()
+    kind = kv_kind(numerics, options.kv_cache)
     plan = plan_pools(
         options,
-        full_bytes=block_bytes(config, numerics, "full"),
-        window_bytes=block_bytes(config, numerics, "window"),
+        full_bytes=block_bytes(config, kind, "full"),
+        window_bytes=block_bytes(config, kind, "window"),
         sliding_window=config.sliding_window,
         model_context=config.max_position_embeddings,
         mapped_bytes=_mapped_bytes(weights),
     )
-    store = KVCache(config, numerics, plan.full_blocks, plan.window_blocks)
+    store = KVCache(config, kind, plan.full_blocks, plan.window_blocks)
     model = Transformer(
         config,
         weights,
@@ -376,7 +377,9 @@ def build_engine(
         model_context=config.max_position_embeddings,
         options=options,
         observer=observer,
-        disk=open_store(options.snapshots, config, numerics, store.views) if options.snapshots else None,
+        disk=open_store(options.snapshots, config, numerics, kind, store.views)
+        if options.snapshots
+        else None,
     )
 
 

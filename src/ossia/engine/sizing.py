@@ -11,6 +11,7 @@ from ossia.engine.paging import window_blocks_needed
 from ossia.engine.snapshots import SnapshotOptions
 from ossia.errors import ContextLengthError, InputError, MemoryLimitError
 from ossia.model.kv_cache import BLOCK
+from ossia.settings import KVKind
 
 GIB = 1 << 30
 _SHARE_OF_SPARE = 0.5  # of the memory that is available and not needed by mapped weights
@@ -25,15 +26,18 @@ class EngineOptions:
 
     `max_batch_tokens`: tokens computed in one step. `max_chunk`: most of them from one sequence (None: no
     limit of its own). `max_context`: prompt + answer, at most (None: the model's limit, or what memory
-    allows). `kv_bytes`: size of the KV cache (None: up to half of the memory to spare). `snapshots`: where
+    allows). `kv_bytes`: size of the KV cache (None: up to half of the memory to spare). `kv_cache`: what it
+    holds (None: what goes with the numerics); "int8" takes half the room of 16 bits. `snapshots`: where
     prefixes outlive the process (None: nowhere). `speculation`: whether what text repeats is guessed and
-    verified several tokens at a time. None of these changes a result, only when it comes.
+    verified several tokens at a time. None of these but `kv_cache` changes a result,
+    only when it comes.
     """
 
     max_batch_tokens: int = 512
     max_sequences: int = 8
     max_context: int | None = None
     kv_bytes: int | None = None
+    kv_cache: KVKind | None = None
     snapshot_every: int = 1024
     prefix_cache: bool = True
     max_chunk: int | None = None

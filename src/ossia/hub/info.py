@@ -8,8 +8,9 @@ from ossia.hub.load import Fit, fit
 from ossia.hub.sources import FoundModel, locate
 from ossia.model.checkpoint import read_config
 from ossia.model.config import ModelConfig
+from ossia.model.kv_cache import kv_kind
 from ossia.model.plan import MemoryPlan, ParameterCount, count_parameters, memory_plan
-from ossia.settings import Numerics, Settings, load_settings
+from ossia.settings import KVKind, Numerics, Settings, load_settings
 
 CONTEXT = 8192  # tokens a plan assumes where no context is asked for
 
@@ -27,6 +28,7 @@ class ModelInfo:
     quantization: str
     parameters: ParameterCount
     numerics: Numerics
+    kv_cache: KVKind
     context: int
     sequences: int
     memory: MemoryPlan
@@ -52,7 +54,8 @@ def describe(
     config = config_of(model)
     numerics = numerics or settings.numerics
     context = min(context or CONTEXT, config.max_position_embeddings)
-    plan = memory_plan(config, numerics, context, sequences)
+    kind = kv_kind(numerics, settings.kv_cache)
+    plan = memory_plan(config, numerics, context, sequences, kv_cache=kind)
     available = psutil.virtual_memory().available
     return ModelInfo(
         model=model,
@@ -61,6 +64,7 @@ def describe(
         quantization="mxfp4 experts" if config.quantization == "mxfp4" else "none",
         parameters=count_parameters(config),
         numerics=numerics,
+        kv_cache=kind,
         context=context,
         sequences=sequences,
         memory=plan,

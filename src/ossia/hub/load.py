@@ -27,7 +27,7 @@ from ossia.model.config import O200K_VOCAB, ModelConfig
 from ossia.model.gguf.container import parts_of
 from ossia.model.plan import MemoryPlan, memory_plan
 from ossia.model.weights import load_weights
-from ossia.settings import Numerics, Settings, load_settings
+from ossia.settings import KVKind, Numerics, Settings, load_settings
 from ossia.tokenizer import Tokenizer, load_checkpoint_tokenizer, load_o200k_harmony
 
 Fit = Literal["fits", "tight", "too large"]
@@ -43,6 +43,7 @@ def load(
     isa: str | None = None,
     max_context: int | None = None,
     max_sequences: int = 8,
+    kv_cache: KVKind | None = None,
     prefix_cache: Path | None = None,
     speculation: bool | None = None,
     progress: Progress = silent,
@@ -52,6 +53,8 @@ def load(
 
     `numerics` ("q8", "bf16", "f32"), `threads` and `isa` default to the settings, `max_context` (tokens of
     prompt and answer) to the model's limit or what memory allows; up to `max_sequences` are answered at once.
+    `kv_cache`: what K and V are kept as, "int8" in half the room of "bf16" (None: as the setting
+    OSSIA_KV_CACHE says, else "bf16", under f32 "f32").
     `prefix_cache`: a folder for computed prompts, whose next start is then nearly free (None: as the setting
     OSSIA_PREFIX_CACHE says, else nothing is written). `speculation`: whether what an answer repeats is
     guessed and verified several tokens at a time, to the same answer (None: as OSSIA_SPECULATION says, else
@@ -66,11 +69,13 @@ def load(
     require_loadable(found)
     checkpoint = open_checkpoint(found.path)
     config = checkpoint.config
-    plan = memory_plan(config, chosen, _context(config, max_context))
+    kind = _kv_kind(kv_cache) or settings.kv_cache
+    plan = memory_plan(config, chosen, _context(config, max_context), kv_cache=kind)
     fits = require_memory(found.name, plan, config, mapped=found.mapped)
     options = EngineOptions(
         max_sequences=max_sequences,
         max_context=max_context,
+        kv_cache=kind,
         snapshots=_snapshots(found.path, prefix_cache, settings),
         speculation=settings.speculation if speculation is None else speculation,
     )
@@ -146,6 +151,17 @@ def _numerics(name: str) -> Numerics:
             remedy=f"Choose one of {', '.join(get_args(Numerics))}.",
         )
     return cast(Numerics, name)
+
+
+def _kv_kind(name: str | None) -> KVKind | None:
+    if name is not None and name not in get_args(KVKind):
+        raise SettingsError(
+            f"unknown type of KV cache {name!r}",
+            value=name,
+            limit=get_args(KVKind),
+            remedy=f"Choose one of {', '.join(get_args(KVKind))}.",
+        )
+    return cast(KVKind | None, name)
 
 
 def _snapshots(model: Path, folder: Path | None, settings: Settings) -> SnapshotOptions | None:

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossia.kernels import _native
-from ossia.settings import Numerics
+from ossia.settings import KVKind, Numerics
 
 BLOCK = 32  # elements that share a scale
 TILE = 64  # positions of a cache block, and keys of an attention tile
+_SCALE_ROWS = 2  # rows of 64 bytes that hold a bf16 scale for each of 64 positions
 
 Kind = Literal["mxfp4", "q8", "bf16", "f32"]
 
@@ -149,16 +150,34 @@ class Matrix:
 
 @dataclass(frozen=True, slots=True)
 class KVLayer:
-    """Paged K and V of one layer: uint16 (bf16) or float32, each (num_blocks, Hkv, 64, D)."""
+    """Paged K and V of one layer: in each block and head K as (D, 64), keys side by side, and V as (64, D).
+
+    k (num_blocks, Hkv, D, 64) and v (num_blocks, Hkv, 64, D), uint16 (bf16) or float32. int8: both
+    (num_blocks, Hkv, D + 2, 64), the codes in their order and behind them 64 scales, one for each position,
+    as bf16's bits. A value is code · scale.
+    """
 
     k: NDArray[Any]
     v: NDArray[Any]
 
     def __post_init__(self) -> None:
-        assert self.k.dtype in (np.uint16, np.float32), f"K must be uint16 or float32, got {self.k.dtype}"
-        assert self.k.shape[2:3] == (TILE,), f"K must be (blocks, Hkv, {TILE}, D), got {self.k.shape}"
+        dtypes = [_DTYPES[kind] for kind in ("bf16", "f32", "q8")]
+        assert self.k.dtype in dtypes, f"K must be uint16, float32 or int8, got {self.k.dtype}"
+        assert self.k.shape[3:] == (TILE,), f"K must be (blocks, Hkv, rows, {TILE}), got {self.k.shape}"
+        blocks, heads, rows, _ = self.k.shape
+        of_v = (rows, TILE) if self.k.dtype == np.int8 else (TILE, rows)
         _check("k", self.k, self.k.dtype.type, self.k.shape)
-        _check("v", self.v, self.k.dtype.type, self.k.shape)
+        _check("v", self.v, self.k.dtype.type, (blocks, heads, *of_v))
+
+    @staticmethod
+    def empty(blocks: int, heads: int, head_dim: int, kind: KVKind) -> "KVLayer":
+        """Zeroed blocks; `head_dim` is a multiple of 16. No memory is taken before a block is written."""
+        if kind == "int8":
+            shape = (blocks, heads, head_dim + _SCALE_ROWS, TILE)
+            return KVLayer(np.zeros(shape, np.int8), np.zeros(shape, np.int8))
+        dtype = _DTYPES[kind]
+        k, v = (blocks, heads, head_dim, TILE), (blocks, heads, TILE, head_dim)
+        return KVLayer(np.zeros(k, dtype), np.zeros(v, dtype))
 
 
 def f32_to_bf16(x: NDArray[np.float32]) -> NDArray[np.uint16]:

@@ -7,19 +7,23 @@ that group. Which sequence owns which block is the engine's business.
 
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ossia.kernels.tensors import TILE, KVLayer
 from ossia.model.config import ModelConfig
-from ossia.settings import Numerics
+from ossia.settings import KVKind, Numerics
 
 Group = Literal["full", "window"]
 
 BLOCK = TILE
 """Positions of a block: one tile of the attention kernels."""
 
-_ITEM_BYTES = {"q8": 2, "bf16": 2, "f32": 4}
+_HEAD_BYTES = {"f32": (4, 0), "bf16": (2, 0), "int8": (1, 2)}  # of a value, and of the scale of a position
+
+
+def kv_kind(numerics: Numerics, wanted: KVKind | None = None) -> KVKind:
+    """What K and V are kept as: `wanted`, or else 32 bits under f32 and 16 bits under the others."""
+    return wanted or ("f32" if numerics == "f32" else "bf16")
 
 
 def layer_group(config: ModelConfig, layer: int) -> Group:
@@ -27,27 +31,29 @@ def layer_group(config: ModelConfig, layer: int) -> Group:
     return "window" if config.layer_types[layer] == "sliding_attention" else "full"
 
 
-def block_bytes(config: ModelConfig, numerics: Numerics, group: Group) -> int:
+def position_bytes(config: ModelConfig, kind: KVKind) -> int:
+    """Bytes of one position's K and V in one layer."""
+    value, scale = _HEAD_BYTES[kind]
+    return 2 * config.num_key_value_heads * (config.head_dim * value + scale)
+
+
+def block_bytes(config: ModelConfig, kind: KVKind, group: Group) -> int:
     """Bytes of one block of a group: K and V of BLOCK positions in all of its layers."""
     layers = sum(layer_group(config, i) == group for i in range(config.num_hidden_layers))
-    values = 2 * BLOCK * config.num_key_value_heads * config.head_dim
-    return layers * values * _ITEM_BYTES[numerics]
+    return layers * BLOCK * position_bytes(config, kind)
 
 
 class KVCache:
-    """`layers[i]` holds layer i's K and V, each (blocks of its group, Hkv, BLOCK, D): bf16's bits, or float32
-    under f32. Memory is zeroed, and taken from the system only when a block is first written."""
+    """`layers[i]` holds layer i's K and V in the blocks of its group. Memory is zeroed, and taken from the
+    system only when a block is first written."""
 
-    def __init__(self, config: ModelConfig, numerics: Numerics, full_blocks: int, window_blocks: int) -> None:
+    def __init__(self, config: ModelConfig, kind: KVKind, full_blocks: int, window_blocks: int) -> None:
         self.blocks: dict[Group, int] = {"full": full_blocks, "window": window_blocks}
         self._groups: list[Group] = [layer_group(config, i) for i in range(config.num_hidden_layers)]
-        dtype = np.float32 if numerics == "f32" else np.uint16
-
-        def empty(group: Group) -> KVLayer:
-            shape = (self.blocks[group], config.num_key_value_heads, BLOCK, config.head_dim)
-            return KVLayer(np.zeros(shape, dtype), np.zeros(shape, dtype))
-
-        self.layers: list[KVLayer] = [empty(group) for group in self._groups]
+        heads, dim = config.num_key_value_heads, config.head_dim
+        self.layers: list[KVLayer] = [
+            KVLayer.empty(self.blocks[group], heads, dim, kind) for group in self._groups
+        ]
 
     def copy_block(self, group: Group, src: int, dst: int) -> None:
         """Copy block `src` to `dst` in every layer of the group."""
@@ -57,6 +63,6 @@ class KVCache:
                 layer.v[dst] = layer.v[src]
 
     def views(self, group: Group, block: int) -> list[NDArray[Any]]:
-        """K and V of one block in every layer of the group, each (Hkv, BLOCK, D), not copied."""
+        """K and V of one block in every layer of the group, as they lie there, not copied."""
         layers = [layer for layer, its in zip(self.layers, self._groups, strict=True) if its == group]
         return [stored[block] for layer in layers for stored in (layer.k, layer.v)]

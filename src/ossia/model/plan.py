@@ -3,8 +3,8 @@
 from dataclasses import dataclass, fields
 
 from ossia.model.config import ModelConfig
-from ossia.model.kv_cache import BLOCK, block_bytes
-from ossia.settings import Numerics
+from ossia.model.kv_cache import BLOCK, block_bytes, kv_kind
+from ossia.settings import KVKind, Numerics
 
 _BITS_PER_WEIGHT = {"q8": 9, "bf16": 16, "f32": 32}  # q8: 8 bits and a float32 scale per 32
 _MXFP4_BITS = 4.25  # 16 bytes and a scale byte per 32
@@ -59,9 +59,11 @@ def memory_plan(
     context: int,
     sequences: int = 1,
     max_batch_tokens: int = 512,
+    kv_cache: KVKind | None = None,
 ) -> MemoryPlan:
-    """Bytes needed to run `sequences` sequences of `context` tokens each, at once."""
-    c = config
+    """Bytes needed to run `sequences` sequences of `context` tokens each, at once; `kv_cache` None: the type
+    that goes with the numerics."""
+    c, kind = config, kv_kind(numerics, kv_cache)
     layers, experts = c.num_hidden_layers, c.num_local_experts
     weights = layers * experts * _expert_weights(c)
     expert_bits = _MXFP4_BITS if c.quantization == "mxfp4" else _BITS_PER_WEIGHT[numerics]
@@ -75,8 +77,8 @@ def memory_plan(
         experts=int(weights * expert_bits / 8),
         embedding=2 * c.vocab_size * c.hidden_size,
         dense=matrices * _BITS_PER_WEIGHT[numerics] // 8 + 4 * (f32 + c.hidden_size) + biases,
-        kv_full=blocks * block_bytes(c, numerics, "full"),
-        kv_window=window * sequences * block_bytes(c, numerics, "window"),
+        kv_full=blocks * block_bytes(c, kind, "full"),
+        kv_window=window * sequences * block_bytes(c, kind, "window"),
         activations=4 * max_batch_tokens * widths,
         logits=4 * sequences * c.vocab_size,
     )

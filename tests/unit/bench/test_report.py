@@ -10,7 +10,8 @@ from ossia.bench.workload import Cost
 
 def report(**figures: Figure) -> Report:
     return Report(
-        model="m", synthetic=True, numerics="q8", isa="avx2", threads=2, layers=3, context_length=100,
+        model="m", synthetic=True, numerics="q8",
+        kv_cache="bf16", isa="avx2", threads=2, layers=3, context_length=100,
         depth=50, cost=Cost(5.0, 6.0), figures=figures, load_s=1.0, first_token_s=1.5, peak_rss_bytes=7,
         bandwidth=(1.0, 9.0, 2.0), peak=(4.0,), peak_kind="int8", disk_bytes_s=None,
     )  # fmt: skip

@@ -38,21 +38,22 @@ def test_a_key_depends_on_every_token_of_the_rest():
 @pytest.mark.parametrize(
     "other",
     [
-        ("y", CONFIG, "q8", "avx2"),
-        ("x", replace(CONFIG, rope=RopeConfig(theta=1e4)), "q8", "avx2"),
-        ("x", CONFIG, "bf16", "avx2"),
-        ("x", CONFIG, "q8", "scalar"),
+        ("y", CONFIG, "q8", "bf16", "avx2"),
+        ("x", replace(CONFIG, rope=RopeConfig(theta=1e4)), "q8", "bf16", "avx2"),
+        ("x", CONFIG, "bf16", "bf16", "avx2"),
+        ("x", CONFIG, "q8", "int8", "avx2"),
+        ("x", CONFIG, "q8", "bf16", "scalar"),
     ],
 )
 def test_fingerprints_tell_models_and_arithmetic_apart(other):
-    assert fingerprint("x", CONFIG, "q8", "avx2") == fingerprint("x", CONFIG, "q8", "avx2")
-    assert fingerprint(*other) != fingerprint("x", CONFIG, "q8", "avx2")
+    assert fingerprint("x", CONFIG, "q8", "bf16", "avx2") == fingerprint("x", CONFIG, "q8", "bf16", "avx2")
+    assert fingerprint(*other) != fingerprint("x", CONFIG, "q8", "bf16", "avx2")
 
 
 def test_a_version_of_the_kernels_has_its_own_folder(monkeypatch):
-    now = fingerprint("x", CONFIG, "q8", "avx2")
+    now = fingerprint("x", CONFIG, "q8", "bf16", "avx2")
     monkeypatch.setattr("ossia.engine.snapshots.key.KV_VERSION", 0)
-    assert fingerprint("x", CONFIG, "q8", "avx2") != now
+    assert fingerprint("x", CONFIG, "q8", "bf16", "avx2") != now
 
 
 @pytest.fixture

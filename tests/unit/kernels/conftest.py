@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ossia.kernels import cpu, ops
-from ossia.kernels.tensors import Activation, Matrix, pack_matrix
+from ossia.kernels.tensors import Activation, KVLayer, Matrix, bf16_to_f32, f32_to_bf16, pack_matrix
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PAGE = mmap.PAGESIZE
@@ -67,6 +67,40 @@ def to_float64(w: Matrix) -> np.ndarray:
     return w.data.astype(np.float64)
 
 
+def kv_layer(k: np.ndarray, v: np.ndarray, kind: str) -> KVLayer:
+    """float32 (blocks, heads, 64, D) as the kernels store it; NaN stands for what was never written."""
+    blocks, heads, _, d = k.shape
+    kv = KVLayer.empty(blocks, heads, d, kind)
+    k = np.ascontiguousarray(k.swapaxes(2, 3))
+    if kind != "int8":
+        kv.k[...], kv.v[...] = (f32_to_bf16(k), f32_to_bf16(v)) if kind == "bf16" else (k, v)
+        return kv
+    for stored, values, axis in ((kv.k, k, 2), (kv.v, v, 3)):
+        scales = bf16_to_f32(f32_to_bf16(np.abs(values).max(axis) / np.float32(127)))  # (blocks, heads, 64)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            codes = np.rint(values * (np.float32(1) / np.expand_dims(scales, axis)))
+        stored[:, :, :d] = np.nan_to_num(codes).astype(np.int8).reshape(blocks, heads, d, 64)
+        stored[:, :, d:] = f32_to_bf16(scales).view(np.int8).reshape(blocks, heads, 2, 64)
+    return kv
+
+
+def kv_values(kv: KVLayer) -> tuple[np.ndarray, np.ndarray]:
+    """What the cache holds, K and V as float32 (blocks, heads, 64, D)."""
+    blocks, heads, rows, _ = kv.k.shape
+    if kv.k.dtype != np.int8:
+        k, v = (a if a.dtype == np.float32 else bf16_to_f32(a) for a in (kv.k, kv.v))
+        return k.swapaxes(2, 3), v
+    d = rows - 2
+
+    def scales(stored: np.ndarray) -> np.ndarray:
+        bits = np.ascontiguousarray(stored[:, :, d:]).reshape(blocks, heads, 128).view(np.uint16)
+        return bf16_to_f32(bits)[..., None]
+
+    k = kv.k[:, :, :d].swapaxes(2, 3) * scales(kv.k)
+    v = kv.v[:, :, :d].reshape(blocks, heads, 64, d) * scales(kv.v)
+    return k.astype(np.float32), v.astype(np.float32)
+
+
 def under_every_plan(run: Callable[[], tuple[np.ndarray, ...]]) -> None:
     """`run` gives the same bits under every instruction set, with 1, 2 and 3 threads."""
     cpu.configure("scalar", 1)
@@ -93,6 +127,8 @@ def tools() -> SimpleNamespace:
         matrix=matrix,
         to_float64=to_float64,
         under_every_plan=under_every_plan,
+        kv_layer=kv_layer,
+        kv_values=kv_values,
         same_bits=same_bits,
     )
 

@@ -4,31 +4,36 @@ import numpy as np
 import pytest
 
 from ossia.kernels import cpu, ops
-from ossia.kernels.tensors import Activation, KVLayer, bf16_to_f32, f32_to_bf16
+from ossia.kernels.tensors import Activation
 
 ISAS = cpu.available_isas()
+KINDS = ["bf16", "int8", "f32"]
 
 
 class Case:
     """One or more sequences in a shuffled cache whose unused places hold NaN."""
 
-    def __init__(self, rng, lengths, heads=4, groups=2, d=64, dtype=np.uint16, window=0, sinks=None):
+    def __init__(self, tools, rng, lengths, heads=4, groups=2, d=64, kind="bf16", window=0, sinks=None):
         self.lengths, self.heads, self.groups, self.d, self.window = lengths, heads, groups, d, window
         width = max((n + 63) // 64 for n in lengths) + 1
         blocks = rng.permutation(len(lengths) * width + 2).astype(np.int32)
         self.table = blocks[: len(lengths) * width].reshape(len(lengths), width).copy()
         k, v = (np.full((blocks.size, groups, 64, d), np.nan, np.float32) for _ in range(2))
-        self.keys = [rng.standard_normal((2, n, groups, d)).astype(np.float32) for n in lengths]
-        for row, (keys, n) in enumerate(zip(self.keys, lengths, strict=True)):
+        for row, n in enumerate(lengths):
             for j in range(n):
-                k[self.table[row, j // 64], :, j % 64], v[self.table[row, j // 64], :, j % 64] = keys[:, j]
+                k[self.table[row, j // 64], :, j % 64] = rng.standard_normal((groups, d))
+                v[self.table[row, j // 64], :, j % 64] = rng.standard_normal((groups, d))
+        self.kv = tools.kv_layer(k, v, kind)
+        k, v = tools.kv_values(self.kv)
+        self.keys = [np.stack([self.of_row(x, row, n) for x in (k, v)]) for row, n in enumerate(lengths)]
+        for row, n in enumerate(lengths):
             self.table[row, (n + 63) // 64 :] = -1
-        if dtype == np.uint16:
-            self.keys = [bf16_to_f32(f32_to_bf16(keys)) for keys in self.keys]
-            k, v = f32_to_bf16(k), f32_to_bf16(v)
-        self.kv = KVLayer(k, v)
         self.sinks = rng.standard_normal(heads).astype(np.float32) if sinks is None else sinks
         self.scale = d**-0.5
+
+    def of_row(self, stored, row, n):
+        """(n, groups, d) of a sequence."""
+        return stored[self.table[row]].swapaxes(1, 2).reshape(-1, self.groups, self.d)[:n]
 
     def queries(self, rng, rows, positions):
         self.rows, self.positions = np.array(rows, np.int32), np.array(positions, np.int32)
@@ -68,34 +73,34 @@ def close(got, expected, d=64, keys=256):
 @pytest.mark.parametrize(
     ("heads", "groups", "d"), [(4, 4, 32), (9, 3, 64), (8, 1, 64), (4, 4, 16), (2, 2, 96)]
 )
-@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
-def test_attention_is_softmax_with_a_sink(isa, heads, groups, d, dtype, rng):
+@pytest.mark.parametrize("kind", KINDS)
+def test_attention_is_softmax_with_a_sink(isa, heads, groups, d, kind, tools, rng):
     cpu.configure(isa, 1)
-    case = Case(rng, [200], heads, groups, d, dtype).queries(rng, [0] * 6, [0, 1, 63, 64, 127, 199])
+    case = Case(tools, rng, [200], heads, groups, d, kind).queries(rng, [0] * 6, [0, 1, 63, 64, 127, 199])
     close(case.run().data, case.expected(), d)
 
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("window", [1, 2, 63, 64, 65, 127, 128, 129])
-def test_the_window_ends_where_it_should(isa, window, rng):
+def test_the_window_ends_where_it_should(isa, window, tools, rng):
     cpu.configure(isa, 1)
     positions = [0, window - 1, window, window + 1, 191, 192, 299]
-    case = Case(rng, [300], window=window).queries(rng, [0] * len(positions), positions)
+    case = Case(tools, rng, [300], window=window).queries(rng, [0] * len(positions), positions)
     close(case.run().data, case.expected())
 
 
 @pytest.mark.parametrize("isa", ISAS)
 def test_blocks_out_of_the_window_may_be_let_go(isa, tools, rng):
     cpu.configure(isa, 1)
-    case = Case(rng, [300], window=128).queries(rng, [0, 0], [299, 298])
+    case = Case(tools, rng, [300], window=128).queries(rng, [0, 0], [299, 298])
     table = case.table.copy()
     table[0, : (298 - 127) // 64] = -1
     assert (table[0, :2] == -1).all()
     tools.same_bits((case.run(table=table).data,), (case.run().data,))
 
 
-def test_a_visible_block_that_is_missing_is_an_error(rng):
-    case = Case(rng, [300], window=128).queries(rng, [0], [299])
+def test_a_visible_block_that_is_missing_is_an_error(tools, rng):
+    case = Case(tools, rng, [300], window=128).queries(rng, [0], [299])
     table = case.table.copy()
     table[0, 3] = -1
     with pytest.raises(AssertionError, match="block"):
@@ -103,34 +108,35 @@ def test_a_visible_block_that_is_missing_is_an_error(rng):
 
 
 @pytest.mark.parametrize(("row", "position"), [(1, 5), (-1, 5), (0, -1), (0, 64 * 3)])
-def test_a_query_outside_the_table_is_an_error(row, position, rng):
-    case = Case(rng, [100]).queries(rng, [row], [position])
+def test_a_query_outside_the_table_is_an_error(row, position, tools, rng):
+    case = Case(tools, rng, [100]).queries(rng, [row], [position])
     with pytest.raises(AssertionError, match="outside"):
         case.run()
 
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("sink", [-np.inf, -100.0, 0.0, 60.0])
-def test_a_sink_of_any_size(isa, sink, rng):
+def test_a_sink_of_any_size(isa, sink, tools, rng):
     cpu.configure(isa, 1)
-    case = Case(rng, [70], sinks=np.full(4, sink, np.float32)).queries(rng, [0, 0], [0, 69])
+    case = Case(tools, rng, [70], sinks=np.full(4, sink, np.float32)).queries(rng, [0, 0], [0, 69])
     close(case.run().data, case.expected())
 
 
 @pytest.mark.parametrize("isa", ISAS)
-def test_scores_far_apart_do_not_overflow(isa, rng):
+def test_scores_far_apart_do_not_overflow(isa, tools, rng):
     cpu.configure(isa, 1)
-    case = Case(rng, [150]).queries(rng, [0], [149])
+    case = Case(tools, rng, [150]).queries(rng, [0], [149])
     case.qkv *= 100
     assert np.isfinite(case.run().data).all()
     np.testing.assert_allclose(case.run().data, case.expected(), rtol=0, atol=64 * 1000 * 2.0**-24)
 
 
-@pytest.mark.parametrize("numerics", ["q8", "bf16", "f32"])
-@pytest.mark.parametrize(("heads", "groups", "d"), [(9, 3, 64), (2, 2, 16), (4, 2, 96)])
-def test_attention_has_the_same_bits_everywhere(numerics, heads, groups, d, tools, rng):
-    dtype = np.float32 if numerics == "f32" else np.uint16
-    case = Case(rng, [150, 40, 90], heads, groups, d, dtype, window=70)
+@pytest.mark.parametrize(
+    ("numerics", "kind"), [("q8", "bf16"), ("q8", "int8"), ("bf16", "bf16"), ("f32", "f32")]
+)
+@pytest.mark.parametrize(("heads", "groups", "d"), [(9, 3, 64), (2, 2, 16), (4, 2, 96), (16, 2, 64)])
+def test_attention_has_the_same_bits_everywhere(numerics, kind, heads, groups, d, tools, rng):
+    case = Case(tools, rng, [150, 40, 90], heads, groups, d, kind, window=70)
     rows, positions = [0] * 60 + [2] * 10 + [1], [*range(90, 150), *range(80, 90), 39]
     case.queries(rng, rows, positions)
 
@@ -142,9 +148,10 @@ def test_attention_has_the_same_bits_everywhere(numerics, heads, groups, d, tool
 
 
 @pytest.mark.parametrize("isa", ISAS)
-def test_a_query_does_not_depend_on_the_others(isa, tools, rng):
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_query_does_not_depend_on_the_others(isa, kind, tools, rng):
     cpu.configure(isa, 1)
-    case = Case(rng, [200, 130], 9, 3)
+    case = Case(tools, rng, [200, 130], 9, 3, kind=kind)
     case.queries(rng, [0] * 70 + [1] * 60, [*range(130, 200), *range(70, 130)])
     whole = case.run().data
     for pick in (

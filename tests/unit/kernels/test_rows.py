@@ -109,11 +109,11 @@ def test_bf16_rounds_to_nearest_even_and_keeps_nan(isa, rng):
 
 
 @pytest.mark.parametrize("isa", ISAS)
-def test_rope_rotates_halves_and_stores_at_the_slot(isa, rng):
+def test_rope_rotates_halves_and_stores_at_the_slot(isa, tools, rng):
     cpu.configure(isa, 1)
     heads, groups, d, slots = 4, 2, 32, np.array([130, 3, 64], np.int32)
-    for dtype in (np.uint16, np.float32):
-        kv = KVLayer(np.zeros((3, groups, 64, d), dtype), np.zeros((3, groups, 64, d), dtype))
+    for kind in ("bf16", "int8", "f32"):
+        kv = KVLayer.empty(3, groups, d, kind)
         qkv = rng.standard_normal((3, (heads + 2 * groups) * d)).astype(np.float32)
         angle = rng.standard_normal((3, d // 2))
         cos, sin = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
@@ -125,17 +125,51 @@ def test_rope_rotates_halves_and_stores_at_the_slot(isa, rng):
         after = qkv.reshape(before.shape)
         np.testing.assert_array_equal(after[:, : heads + groups], rotated[:, : heads + groups])
         np.testing.assert_array_equal(after[:, heads + groups :], before[:, heads + groups :])
+        expected = np.zeros((2, 3, groups, 64, d), np.float32)
         for t, slot in enumerate(slots):
-            k, v = (a[slot // 64, :, slot % 64] for a in (kv.k, kv.v))
-            stored = after[t, heads:].reshape(2, groups, d)
-            np.testing.assert_array_equal(k, stored[0] if dtype == np.float32 else f32_to_bf16(stored[0]))
-            np.testing.assert_array_equal(v, stored[1] if dtype == np.float32 else f32_to_bf16(stored[1]))
-        assert np.count_nonzero(kv.k.reshape(3, groups, 64, d).any(axis=(1, 3))) == 3
+            expected[:, slot // 64, :, slot % 64] = after[t, heads:].reshape(2, groups, d)
+        expected = tools.kv_layer(*expected, kind)
+        np.testing.assert_array_equal(kv.k, expected.k)
+        np.testing.assert_array_equal(kv.v, expected.v)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_int8_keeps_what_is_not_finite_and_drops_what_is_next_to_nothing(isa, tools):
+    cpu.configure(isa, 1)
+    kv = KVLayer.empty(1, 1, 16, "int8")
+    qkv = np.zeros((4, 48), np.float32)
+    qkv[:, 32:] = np.arange(16)
+    qkv[0, 35], qkv[1, 35], qkv[2, 32:] = np.nan, -np.inf, 2.0**-101
+    angle = np.zeros((4, 8), np.float32)
+    run(ops.rope_store, qkv, angle, angle, np.arange(4, dtype=np.int32), kv, 1)
+    _, v = tools.kv_values(kv)
+    assert np.isnan(v[0, 0, :2]).all()
+    assert (v[0, 0, 2] == 0).all()
+    np.testing.assert_allclose(v[0, 0, 3], np.arange(16), rtol=0, atol=15 / 127 * 0.51)
+
+
+def test_rope_store_of_many_rows_is_that_of_each(tools, rng):
+    """Longer tasks, as for a prompt."""
+    rows, d = 130, 64
+    qkv, angle = rng.standard_normal((rows, 5 * d)).astype(np.float32), rng.standard_normal((rows, d // 2))
+    cos, sin = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
+    slots = (np.arange(rows) + 30).astype(np.int32)
+
+    def stored():
+        whole, single = KVLayer.empty(3, 2, d, "int8"), KVLayer.empty(3, 2, d, "int8")
+        run(ops.rope_store, qkv.copy(), cos, sin, slots, whole, 1)
+        for t in range(rows):
+            row = slice(t, t + 1)
+            run(ops.rope_store, qkv[row].copy(), cos[row], sin[row], slots[row], single, 1)
+        tools.same_bits((whole.k, whole.v), (single.k, single.v))
+        return whole.k, whole.v
+
+    tools.under_every_plan(stored)
 
 
 @pytest.mark.parametrize("bad", [-1, 64])
 def test_rope_store_refuses_a_slot_outside_the_cache(bad):
-    kv = KVLayer(np.zeros((1, 1, 64, 32), np.float32), np.zeros((1, 1, 64, 32), np.float32))
+    kv = KVLayer.empty(1, 1, 32, "f32")
     angle = np.zeros((1, 16), np.float32)
     with pytest.raises(AssertionError, match="slot"):
         run(ops.rope_store, np.zeros((1, 96), np.float32), angle, angle, np.array([bad], np.int32), kv, 1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ossia.kernels import cpu, ops
-from ossia.kernels.tensors import Activation, KVLayer, f32_to_bf16
+from ossia.kernels.tensors import Activation, f32_to_bf16
 
 TOKENS, HIDDEN, HEADS, GROUPS, D, EXPERTS, TOP_K, INNER = 11, 224, 6, 2, 64, 5, 2, 96
 
@@ -15,9 +15,8 @@ def case(op, numerics, tools):
     p = ops.Program()
     x = rng.standard_normal((TOKENS, HIDDEN)).astype(np.float32)
     act = tools.activation(x, numerics)
-    cache_type = np.float32 if numerics == "f32" else np.uint16
     cache = rng.standard_normal((2, 3, GROUPS, 64, D)).astype(np.float32)
-    kv = KVLayer(*(cache if cache_type == np.float32 else f32_to_bf16(cache)))
+    kv = tools.kv_layer(*cache, {"q8": "int8"}.get(numerics, numerics))
     qkv = rng.standard_normal((TOKENS, (HEADS + 2 * GROUPS) * D)).astype(np.float32)
     positions = np.arange(TOKENS, dtype=np.int32) + 60
     out, wide = np.zeros((TOKENS, HIDDEN), np.float32), Activation.empty(TOKENS, HIDDEN, numerics)

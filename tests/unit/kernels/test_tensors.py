@@ -40,12 +40,14 @@ def test_a_matrix_checks_its_arrays(kind, data, scales):
 
 
 def test_a_kv_layer_checks_its_arrays():
-    with pytest.raises(AssertionError, match="uint16 or float32"):
-        KVLayer(np.zeros((1, 1, 64, 16)), np.zeros((1, 1, 64, 16)))
+    with pytest.raises(AssertionError, match="uint16, float32 or int8"):
+        KVLayer(np.zeros((1, 1, 16, 64)), np.zeros((1, 1, 64, 16)))
     with pytest.raises(AssertionError, match="64"):
-        KVLayer(np.zeros((1, 1, 32, 16), np.float32), np.zeros((1, 1, 32, 16), np.float32))
+        KVLayer(np.zeros((1, 1, 16, 32), np.float32), np.zeros((1, 1, 32, 16), np.float32))
     with pytest.raises(AssertionError, match="v must be"):
-        KVLayer(np.zeros((1, 1, 64, 16), np.float32), np.zeros((1, 1, 64, 16), np.uint16))
+        KVLayer(np.zeros((1, 1, 16, 64), np.float32), np.zeros((1, 1, 64, 16), np.uint16))
+    with pytest.raises(AssertionError, match="v must be"):
+        KVLayer(np.zeros((1, 1, 18, 64), np.int8), np.zeros((1, 1, 64, 18), np.int8))
 
 
 def test_bf16_round_trip_is_exact_and_rounding_is_to_even(rng):

@@ -9,7 +9,7 @@ from tiny_gptoss import CONFIG, bf16_bits, dense_experts, quantised, unpack, wri
 from ossia.errors import CheckpointError, ConfigError
 from ossia.model.batch import single_sequence
 from ossia.model.checkpoint import GgufCheckpoint, open_checkpoint
-from ossia.model.kv_cache import KVCache
+from ossia.model.kv_cache import KVCache, kv_kind
 from ossia.model.transformer import Transformer
 from ossia.model.weights import load_weights
 
@@ -22,7 +22,7 @@ def logits(path, numerics):
     checkpoint = open_checkpoint(path)
     config = checkpoint.config
     weights = load_weights(checkpoint, config, numerics)
-    kv = KVCache(config, numerics, 4, 4)
+    kv = KVCache(config, kv_kind(numerics), 4, 4)
     model = Transformer(config, weights, kv, numerics, 128, 1, 4)
     return model.forward(single_sequence(IDS, all_logits=True)).copy()
 

@@ -43,15 +43,22 @@ def test_the_kv_cache_of_20b():
     plan = memory_plan(c, "q8", 131_072)
     assert plan.kv_full == 3 * 2**30
     # 128 + 512 tokens, and a block cut at either end: 12 blocks of 1.5 MiB.
-    assert plan.kv_window == 12 * block_bytes(c, "q8", "window") == 18 * 2**20
+    assert plan.kv_window == 12 * block_bytes(c, "bf16", "window") == 18 * 2**20
     assert memory_plan(c, "q8", 32_768).kv_full == 3 * 2**28
     assert memory_plan(c, "q8", 32_768, sequences=4).kv_full == 3 * 2**30
     assert memory_plan(c, "f32", 32_768).kv_full == 6 * 2**28
+    assert memory_plan(c, "f32", 32_768, kv_cache="bf16").kv_full == 3 * 2**28
+
+
+def test_20b_with_its_whole_context_in_8_bits():
+    plan = memory_plan(gpt_oss(24, 32), "q8", 131_072, kv_cache="int8")
+    assert plan.kv_full == 131_072 * 12 * 2 * 8 * (64 + 2)  # a code a value and a bf16 scale a head
+    assert plan.total <= 13.5 * 2**30
 
 
 def test_short_contexts_need_no_whole_window():
     c = gpt_oss(24, 32)
-    assert memory_plan(c, "q8", 65).kv_window == 2 * block_bytes(c, "q8", "window")
+    assert memory_plan(c, "q8", 65).kv_window == 2 * block_bytes(c, "bf16", "window")
 
 
 def test_the_parts_sum_to_the_total():
@@ -96,13 +103,11 @@ def test_activations_cover_what_the_transformer_allocates(tiny_folder):
     assert held < memory_plan(c, "f32", 64, max_batch_tokens=100).activations < 4 * held
 
 
-@pytest.mark.parametrize("numerics", ["q8", "bf16", "f32"])
-def test_block_bytes_are_what_a_block_takes(tiny_folder, numerics):
+@pytest.mark.parametrize(("kind", "dtype"), [("int8", np.int8), ("bf16", np.uint16), ("f32", np.float32)])
+def test_block_bytes_are_what_a_block_takes(tiny_folder, kind, dtype):
     c = open_checkpoint(tiny_folder).config
-    kv = KVCache(c, numerics, 3, 5)
+    kv = KVCache(c, kind, 3, 5)
     held = sum(layer.k.nbytes + layer.v.nbytes for layer in kv.layers)
-    assert held == 3 * block_bytes(c, numerics, "full") + 5 * block_bytes(c, numerics, "window")
-    assert {layer.k.dtype for layer in kv.layers} == {
-        np.dtype(np.float32 if numerics == "f32" else np.uint16)
-    }
-    assert kv.layers[0].k.shape == (5, 2, BLOCK, 16)
+    assert held == 3 * block_bytes(c, kind, "full") + 5 * block_bytes(c, kind, "window")
+    assert {layer.k.dtype for layer in kv.layers} == {np.dtype(dtype)}
+    assert kv.layers[0].k.shape == (5, 2, 18 if kind == "int8" else 16, BLOCK)

@@ -9,7 +9,7 @@ import pytest
 from ossia.kernels.ops import Program
 from ossia.model.batch import Batch, single_sequence
 from ossia.model.checkpoint import open_checkpoint
-from ossia.model.kv_cache import BLOCK, KVCache
+from ossia.model.kv_cache import BLOCK, KVCache, kv_kind
 from ossia.model.reference import reference_forward
 from ossia.model.transformer import PROGRAMS_KEPT, Transformer
 from ossia.model.weights import load_weights
@@ -23,19 +23,21 @@ IDS = np.random.default_rng(4).integers(0, 160, LENGTH).tolist()
 class Tiny:
     """The tiny model's weights; `model()` gives it a fresh cache of `blocks` blocks."""
 
-    def __init__(self, folder, numerics):
+    def __init__(self, folder, numerics, kind=None):
         self.checkpoint, self.numerics = open_checkpoint(folder), numerics
+        self.kind = kv_kind(numerics, kind)
         self.config = self.checkpoint.config
         self.weights = load_weights(self.checkpoint, self.config, numerics)
 
     def model(self, blocks=8, sequences=4):
-        self.kv = KVCache(self.config, self.numerics, blocks, blocks)
+        self.kv = KVCache(self.config, self.kind, blocks, blocks)
         return Transformer(self.config, self.weights, self.kv, self.numerics, 512, sequences, 8)
 
 
-@pytest.fixture(scope="module", params=NUMERICS)
+@pytest.fixture(scope="module", params=[*NUMERICS, "q8 with int8"])
 def tiny(request, tiny_folder):
-    return Tiny(tiny_folder, request.param)
+    numerics, _, kind = request.param.partition(" with ")
+    return Tiny(tiny_folder, numerics, kind or None)
 
 
 @pytest.fixture(scope="module")

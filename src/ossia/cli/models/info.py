@@ -59,7 +59,10 @@ def plan_memory(info: ModelInfo) -> dict[int, MemoryPlan]:
     """Return the memory plan of one conversation, by its length in tokens."""
     limit = info.config.max_position_embeddings
     lengths = [length for length in _CONTEXTS if length < limit]
-    return {length: memory_plan(info.config, info.numerics, length) for length in (*lengths, limit)}
+    return {
+        length: memory_plan(info.config, info.numerics, length, kv_cache=info.kv_cache)
+        for length in (*lengths, limit)
+    }
 
 
 def _facts(info: ModelInfo, app: App) -> Table:
@@ -78,6 +81,7 @@ def _facts(info: ModelInfo, app: App) -> Table:
         (M.INFO_PARAMETERS, _parameters(info, app)),
         (M.INFO_CONTEXT, app.say(M.INFO_TOKENS, count=config.max_position_embeddings)),
         (M.INFO_NUMERICS, info.numerics),
+        (M.MEM_KV, info.kv_cache),
         (M.INFO_AVAILABLE, human(info.available_bytes)),
         (M.COL_USABLE, app.say(M.YES) if model.loadable else model.missing),
     ):
@@ -131,6 +135,7 @@ def _to_dict(info: ModelInfo, plans: dict[int, MemoryPlan], checked: Verificatio
         "parameters": asdict(info.parameters),
         "config": asdict(info.config),
         "numerics": info.numerics,
+        "kv_cache": info.kv_cache,
         "available_bytes": info.available_bytes,
         "memory": {length: planned(plan) for length, plan in plans.items()},
         "verified": asdict(checked) if checked else None,

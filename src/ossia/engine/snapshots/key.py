@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from ossia.model.config import ModelConfig
 from ossia.model.kv_cache import BLOCK
-from ossia.settings import Numerics
+from ossia.settings import KVKind, Numerics
 
-KV_VERSION = 1
+KV_VERSION = 2
 """Raise it with any change that alters a bit of K or V (kernels, RoPE, quantisation, the forward pass, the
 layout of a block); tests/invariants/test_snapshots.py fails where that is forgotten."""
 
@@ -45,9 +45,9 @@ def model_identity(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def fingerprint(identity: str, config: ModelConfig, numerics: Numerics, isa: str) -> str:
+def fingerprint(identity: str, config: ModelConfig, numerics: Numerics, kind: KVKind, isa: str) -> str:
     """Everything that K and V depend on beside the tokens, as a hex digest: the name of a folder."""
-    parts = (KV_VERSION, BLOCK, identity, config, numerics, isa)
+    parts = (KV_VERSION, BLOCK, identity, config, numerics, kind, isa)
     return blake2b(repr(parts).encode(), digest_size=_KEY_BYTES).hexdigest()
 
 

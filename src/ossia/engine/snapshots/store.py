@@ -26,7 +26,7 @@ from ossia.engine.snapshots.key import block_keys, fingerprint, prefix_key
 from ossia.kernels import cpu
 from ossia.model.config import ModelConfig
 from ossia.model.kv_cache import BLOCK, Group
-from ossia.settings import Numerics
+from ossia.settings import KVKind, Numerics
 
 GIB = 1 << 30
 _QUEUE_BYTES = GIB // 4  # copies waiting to be written; beyond it a snapshot is left out
@@ -72,10 +72,11 @@ class Stored:
 
 
 def open_store(
-    options: SnapshotOptions, config: ModelConfig, numerics: Numerics, views: BlockViews
+    options: SnapshotOptions, config: ModelConfig, numerics: Numerics, kind: KVKind, views: BlockViews
 ) -> "SnapshotStore":
-    """The store of this model and arithmetic; it warns and stores nothing where its folder cannot be made."""
-    mark = fingerprint(options.identity, config, numerics, cpu.current().isa)
+    """The store of this model, arithmetic and KV type; it warns and stores nothing where its folder cannot be
+    made."""
+    mark = fingerprint(options.identity, config, numerics, kind, cpu.current().isa)
     return SnapshotStore(
         options, SnapshotFolder(options.folder, mark, options.size_bytes), views, config.sliding_window
     )
