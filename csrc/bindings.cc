@@ -27,11 +27,11 @@ namespace nb = nanobind;
 namespace ossia {
 namespace {
 
-constexpr const char* kOpNames[kOps] = {"embed",     "rms_norm", "quantize", "linear",     "rope_store",
-                                        "attention", "route",    "moe",      "gather_rows"};
+constexpr const char* kOpNames[kOps] = {"embed", "rms_norm", "quantize",    "linear",  "rope_store",   "attention",
+                                        "route", "moe",      "gather_rows", "lm_head", "split_planes", "gumbel"};
 constexpr const char* kNumericsNames[kNumerics] = {"q8", "bf16", "f32"};
 constexpr const char* kIsaNames[kIsas] = {"scalar", "avx2", "avxvnni", "avx512", "neon", "neon_i8mm"};
-constexpr const char* kKindNames[] = {"mxfp4", "q8", "bf16", "f32"};
+constexpr const char* kKindNames[] = {"mxfp4", "q8", "bf16", "f32", "q8_planes"};
 
 [[noreturn]] void refuse(const std::string& message) {
   PyErr_SetString(PyExc_AssertionError, message.c_str());
@@ -162,10 +162,11 @@ class Recorder {
     return a;
   }
 
-  Mat matrix(nb::handle h, const char* name, Numerics numerics) {
+  Mat matrix(nb::handle h, const char* name, Numerics numerics, bool planes_too = false) {
     Mat w{};
-    w.kind = static_cast<Kind>(choice(h.attr("kind"), name, kKindNames, 4));
-    const bool fits = w.kind == Kind::mxfp4 || static_cast<int>(w.kind) == static_cast<int>(numerics) + 1;
+    w.kind = static_cast<Kind>(choice(h.attr("kind"), name, kKindNames, 5));
+    const bool planes = w.kind == Kind::q8_planes && numerics == Numerics::q8 && planes_too;
+    const bool fits = planes || w.kind == Kind::mxfp4 || static_cast<int>(w.kind) == static_cast<int>(numerics) + 1;
     require(fits, op_, "a weight of this kind does not multiply under these numerics");
     const nb::object data_object = h.attr("data");
     Array d;
@@ -173,12 +174,16 @@ class Recorder {
       d = array(data_object, name, "B", {kAny, kAny, kAny, 16});
       d.shape[2] *= 32;
     } else {
-      d = array(data_object, name, w.kind == Kind::q8 ? "b" : w.kind == Kind::bf16 ? "H" : "f", {kAny, kAny, kAny});
+      d = array(data_object, name,
+                w.kind == Kind::q8 || planes ? "b"
+                : w.kind == Kind::bf16       ? "H"
+                                             : "f",
+                {kAny, kAny, kAny});
     }
     w = {w.kind, d.data, nullptr, d.shape[0], d.shape[1], d.shape[2]};
     require(w.k % 32 == 0, op_, "the inner width of a weight must be a multiple of 32");
     if (w.kind == Kind::mxfp4) w.scales = data<uint8_t>(h.attr("scales"), name, "B", {w.count, w.n, w.k / 32});
-    if (w.kind == Kind::q8) w.scales = data<float>(h.attr("scales"), name, "f", {w.count, w.n, w.k / 32});
+    if (w.kind == Kind::q8 || planes) w.scales = data<float>(h.attr("scales"), name, "f", {w.count, w.n, w.k / 32});
     return w;
   }
 
@@ -322,6 +327,46 @@ class Program {
                         a.shape[0]});
   }
 
+  void lm_head(nb::handle x, nb::handle w, nb::handle asked, nb::handle chosen, nb::handle rescored, nb::handle logits,
+               nb::handle screen) {
+    Recorder r("lm_head", kept_);
+    const Act a = r.activation(x, "x", false);
+    const Mat m = r.matrix(w, "w", a.numerics, true);
+    require(m.count == 1 && m.k == a.width, "lm_head", "the weight must not be stacked, and as wide as x");
+    require(m.kind != Kind::mxfp4, "lm_head", "the weight must be dense");
+    LmHeadArgs args{a, m, asked_of(r, asked, a.rows, m.n), nullptr, nullptr, nullptr, 1, 0, nullptr, 0, 0};
+    args.chosen = r.data<int32_t>(chosen, "chosen", "i", {a.rows}, true);
+    args.rescored = r.data<int32_t>(rescored, "rescored", "i", {a.rows}, true);
+    args.logits = r.data<float>(logits, "logits", "f", {a.rows, m.n}, true);
+    if (!screen.is_none()) {
+      const Array doubtful = r.array(screen.attr("doubtful"), "doubtful", "i", {kAny});
+      args.doubtful = static_cast<int32_t*>(doubtful.data);
+      args.doubtful_count = doubtful.shape[0];
+      args.gain = nb::cast<float>(screen.attr("gain"));
+      args.sigmas = nb::cast<float>(screen.attr("sigmas"));
+      args.most_rows = nb::cast<int64_t>(screen.attr("most_rows"));
+    }
+    push(Op::lm_head, a.numerics, args);
+  }
+
+  void split_planes(nb::handle data, nb::handle scales, nb::handle stats) {
+    Recorder r("split_planes", kept_);
+    const Array d = r.array(data, "data", "b", {kAny, kAny}, true);
+    const int64_t n = d.shape[0], k = d.shape[1];
+    require(k % 32 == 0, "split_planes", "the width must be a multiple of 32");
+    float* s = r.data<float>(scales, "scales", "f", {n, k / 32}, true);
+    push(Op::split_planes, Numerics::q8,
+         SplitPlanesArgs{static_cast<int8_t*>(d.data), s, r.data<double>(stats, "stats", "d", {n, 5}, true), n, k});
+  }
+
+  void gumbel(uint64_t key, nb::handle ids, nb::handle out) {
+    Recorder r("gumbel", kept_);
+    const Array i = r.array(ids, "ids", "lq", {kAny});
+    push(
+        Op::gumbel, Numerics::f32,
+        GumbelArgs{key, static_cast<int64_t*>(i.data), r.data<float>(out, "out", "f", {i.shape[0]}, true), i.shape[0]});
+  }
+
   void run() {
     const char* error = nullptr;
     {
@@ -348,6 +393,25 @@ class Program {
     std::shared_ptr<void> args;
   };
 
+  static Asked asked_of(Recorder& r, nb::handle h, int64_t rows, int64_t vocab) {
+    const Array masks = r.array(h.attr("masks"), "masks", "B", {kAny, vocab});
+    const Array ids = r.array(h.attr("edit_ids"), "edit_ids", "i", {kAny});
+    Asked a{};
+    a.whole = r.data<uint8_t>(h.attr("whole"), "whole", "B", {rows});
+    a.temperatures = r.data<float>(h.attr("temperatures"), "temperatures", "f", {rows});
+    a.keys = r.data<uint64_t>(h.attr("keys"), "keys", "LQ", {rows});
+    a.mask_of = r.data<int32_t>(h.attr("mask_of"), "mask_of", "i", {rows});
+    a.masks = static_cast<uint8_t*>(masks.data);
+    a.penalties = r.data<float>(h.attr("penalties"), "penalties", "f", {rows, 3});
+    a.edit_ends = r.data<int32_t>(h.attr("edit_ends"), "edit_ends", "i", {rows});
+    a.edit_ids = static_cast<int32_t*>(ids.data);
+    a.edit_bias = r.data<float>(h.attr("edit_bias"), "edit_bias", "f", {ids.shape[0]});
+    a.edit_counts = r.data<float>(h.attr("edit_counts"), "edit_counts", "f", {ids.shape[0]});
+    a.mask_count = masks.shape[0];
+    a.edit_count = ids.shape[0];
+    return a;
+  }
+
   template <class Args>
   void push(Op op, Numerics numerics, const Args& args) {
     nodes_.push_back({op, numerics, std::make_shared<Args>(args)});
@@ -358,7 +422,8 @@ class Program {
     require(gate_up.kind == Kind::mxfp4 && down.kind == Kind::mxfp4, "moe", "only experts in MXFP4 can be streamed");
     const int64_t blocks[2] = {gate_up.n * gate_up.k / 32, down.n * down.k / 32};
     for (int part = 0; part < ExpertCache::kParts; part++)
-      require(c.part_bytes(part) == blocks[part / 2] * (part % 2 ? 1 : 16), "moe", "the cache's experts differ in size");
+      require(c.part_bytes(part) == blocks[part / 2] * (part % 2 ? 1 : 16), "moe",
+              "the cache's experts differ in size");
   }
 
   std::vector<Node> nodes_;
@@ -522,6 +587,10 @@ NB_MODULE(_native, m) {
       .def("moe", &Program::moe, nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
            nb::arg(), nb::arg(), nb::arg().none(), nb::arg())
       .def("gather_rows", &Program::gather_rows)
+      .def("lm_head", &Program::lm_head, nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
+           nb::arg().none())
+      .def("split_planes", &Program::split_planes)
+      .def("gumbel", &Program::gumbel)
       .def("run", &Program::run)
       .def("__len__", &Program::size);
   m.def("kernels", &ossia::kernels);

@@ -21,12 +21,13 @@ void call(const void* args, Team& team) {
 #define OSSIA_ALL(args, name, isa) \
   { call<args, isa::name>, call<args, isa::name>, call<args, isa::name> }
 // `products` is `isa`, or what multiplies int8 faster and is like it otherwise.
-#define OSSIA_ISA_TABLE(isa, products)                                                                               \
-  {                                                                                                                  \
-    OSSIA_ALL(EmbedArgs, embed, isa), OSSIA_ALL(RmsNormArgs, rms_norm, isa), OSSIA_ALL(QuantizeArgs, quantize, isa), \
-        OSSIA_ALL(LinearArgs, linear, products), OSSIA_ALL(RopeStoreArgs, rope_store, isa),                          \
-        OSSIA_ALL(AttentionArgs, attention, isa), OSSIA_ALL(RouteArgs, route, isa),                                  \
-        OSSIA_ALL(MoeArgs, moe, products), OSSIA_ALL(GatherRowsArgs, gather_rows, isa),                              \
+#define OSSIA_ISA_TABLE(isa, products)                                                                                 \
+  {                                                                                                                    \
+    OSSIA_ALL(EmbedArgs, embed, isa), OSSIA_ALL(RmsNormArgs, rms_norm, isa), OSSIA_ALL(QuantizeArgs, quantize, isa),   \
+        OSSIA_ALL(LinearArgs, linear, products), OSSIA_ALL(RopeStoreArgs, rope_store, isa),                            \
+        OSSIA_ALL(AttentionArgs, attention, isa), OSSIA_ALL(RouteArgs, route, isa), OSSIA_ALL(MoeArgs, moe, products), \
+        OSSIA_ALL(GatherRowsArgs, gather_rows, isa), OSSIA_ALL(LmHeadArgs, lm_head, products),                         \
+        OSSIA_ALL(SplitPlanesArgs, split_planes, products), OSSIA_ALL(GumbelArgs, gumbel, products),                   \
   }
 
 constexpr Kernel kTable[kIsas][kOps][kNumerics] = {

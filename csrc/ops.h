@@ -1,7 +1,8 @@
 // The contract between the ops' Python face (src/ossia/kernels/ops.py) and their kernels.
 //
 // What is exact. Every kernel of an op gives the same bits in every instruction set (scalar, avx2, avxvnni,
-// avx512, neon, neon_i8mm), for any number of rows, threads, chunks and for whichever tile ran. NaNs are equal as NaNs; their payload is not.
+// avx512, neon, neon_i8mm), for any number of rows, threads, chunks and for whichever tile ran. NaNs are equal as NaNs;
+// their payload is not.
 //   q8 dot      activations int8 per block of 32: amax = max|x|, d = amax / 127, q = rne(x * (127 / amax)); blocks with
 //               amax < 2^-100 are zero, blocks with an inf or NaN have d = NaN, q = 0. The dot of a block is an exact
 //               int32; p[b mod 4] = fma(float(dot), wscale * xscale, p[b mod 4]) for b ascending;
@@ -22,6 +23,11 @@
 //               the code for v_j; starts from m = sink, l = (1, 0, ... 0); result o / tree(l).
 //   moe         y = dot + bias; h = (g * sigmoid(alpha * g)) * (u + 1) after clamping, quantised as any activation;
 //               out = out + (w_0 y_0, then fma(w_k, y_k, sum) for k ascending).
+//   lm_head     logits are q8's, bf16's or f32's dot. score = logit + bias; if in the history x > 0 ? x / r : x * r,
+//               then - f * count, - p * (count > 0); then x + T * noise(key, id), product and sum rounded apart; -inf
+//               where masked. The largest wins, ties to the lower id. noise: csrc/isa/noise.h, no fused operations.
+//               Where only the high plane of an int8 weight is read first (isa/planes.h), the same token follows
+//               unless an error beyond `sigmas` standard deviations hid it (docs/performance.md says how likely).
 //   route       logits as f32 dot + bias; top-k with ties to the lower index; e_k = exp(l_k - l_0), sum for k
 //   ascending.
 // Kernels never read past the end of an array: weights may be memory-mapped up to their last byte.
@@ -33,12 +39,32 @@
 namespace ossia {
 
 enum class Numerics : int { q8, bf16, f32 };
-enum class Kind : int { mxfp4, q8, bf16, f32 };
+enum class Kind : int { mxfp4, q8, bf16, f32, q8_planes };
 enum class Isa : int { scalar, avx2, avxvnni, avx512, neon, neon_i8mm };  // of one CPU: plainest first
-enum class Op : int { embed, rms_norm, quantize, linear, rope_store, attention, route, moe, gather_rows };
+enum class Op : int {
+  embed,
+  rms_norm,
+  quantize,
+  linear,
+  rope_store,
+  attention,
+  route,
+  moe,
+  gather_rows,
+  lm_head,
+  split_planes,
+  gumbel
+};
 enum class KvKind : int { f32, bf16, int8 };
-constexpr int kNumerics = 3, kIsas = 6, kOps = 9;
+constexpr int kNumerics = 3, kIsas = 6, kOps = 12;
 constexpr int64_t kTile = 64;  // keys per cache block and attention tile
+
+// q8_planes: int8 codes, of groups of so many rows first all high nibbles of u = code + 128, then all low ones, each
+// row 16 bytes a block of 32, even elements in the low halves of the bytes; scales alike, their upper 16 bits first.
+// The same bytes as q8.
+constexpr int64_t kPlaneRows = 256;
+constexpr float kLowNibbleVariance = 23;  // (256 - 1) / 12 where nibbles are uniform; more for the scales' cut
+constexpr int32_t kNoneAllowed = -1, kInfinite = -2, kNotANumber = -3;  // instead of an id
 
 // Rows ready to be multiplied. q8: data int8 (rows, width), scales f32, and for the kernels' own use `split` (each
 // block's 16 even then 16 odd elements, which is how MXFP4 nibbles come apart) and `sums` (sum of each block).
@@ -142,6 +168,47 @@ struct GatherRowsArgs {
   int64_t count, width, available;
 };
 
+// What lm_head is to do with each row, and every id's changes, ascending within a row: those of row t end at
+// edit_ends[t]. A count below 0 is not in the history.
+struct Asked {
+  const uint8_t* whole;  // 1: write the row's logits, choose nothing
+  const float* temperatures;
+  const uint64_t* keys;
+  const int32_t* mask_of;  // row of masks, or -1
+  const uint8_t* masks;    // (mask_count, n), 1 = allowed
+  const float* penalties;  // (rows, 3): repetition, frequency, presence
+  const int32_t* edit_ends;
+  const int32_t* edit_ids;
+  const float *edit_bias, *edit_counts;
+  int64_t mask_count, edit_count;
+};
+
+struct LmHeadArgs {
+  Act x;
+  Mat w;
+  Asked asked;
+  int32_t* chosen;    // ids
+  int32_t* rescored;  // how many exact logits decided; -1 for all
+  float* logits;      // (rows, n)
+  float gain, sigmas;
+  const int32_t* doubtful;  // ids, ascending
+  int64_t doubtful_count, most_rows;
+};
+
+struct SplitPlanesArgs {
+  int8_t* data;
+  float* scales;
+  double* stats;  // (n, 5)
+  int64_t n, k;
+};
+
+struct GumbelArgs {
+  uint64_t key;
+  const int64_t* ids;
+  float* out;
+  int64_t count;
+};
+
 class Team;
 using Kernel = void (*)(const void* args, Team& team);
 
@@ -149,17 +216,20 @@ using Kernel = void (*)(const void* args, Team& team);
 Kernel find_kernel(Op op, Numerics numerics, Isa isa);
 bool isa_available(Isa isa);
 
-#define OSSIA_DECLARE_KERNELS(isa)                \
-  namespace isa {                                 \
-  void embed(const EmbedArgs&, Team&);            \
-  void rms_norm(const RmsNormArgs&, Team&);       \
-  void quantize(const QuantizeArgs&, Team&);      \
-  void linear(const LinearArgs&, Team&);          \
-  void rope_store(const RopeStoreArgs&, Team&);   \
-  void attention(const AttentionArgs&, Team&);    \
-  void route(const RouteArgs&, Team&);            \
-  void moe(const MoeArgs&, Team&);                \
-  void gather_rows(const GatherRowsArgs&, Team&); \
+#define OSSIA_DECLARE_KERNELS(isa)                  \
+  namespace isa {                                   \
+  void embed(const EmbedArgs&, Team&);              \
+  void rms_norm(const RmsNormArgs&, Team&);         \
+  void quantize(const QuantizeArgs&, Team&);        \
+  void linear(const LinearArgs&, Team&);            \
+  void rope_store(const RopeStoreArgs&, Team&);     \
+  void attention(const AttentionArgs&, Team&);      \
+  void route(const RouteArgs&, Team&);              \
+  void moe(const MoeArgs&, Team&);                  \
+  void gather_rows(const GatherRowsArgs&, Team&);   \
+  void lm_head(const LmHeadArgs&, Team&);           \
+  void split_planes(const SplitPlanesArgs&, Team&); \
+  void gumbel(const GumbelArgs&, Team&);            \
   }
 OSSIA_DECLARE_KERNELS(scalar)
 OSSIA_DECLARE_KERNELS(avx2)
@@ -167,10 +237,13 @@ OSSIA_DECLARE_KERNELS(avx512)
 OSSIA_DECLARE_KERNELS(neon)
 
 // What only multiplies int8 faster has its own kernels where int8 is multiplied.
-#define OSSIA_DECLARE_PRODUCTS(isa)      \
-  namespace isa {                        \
-  void linear(const LinearArgs&, Team&); \
-  void moe(const MoeArgs&, Team&);       \
+#define OSSIA_DECLARE_PRODUCTS(isa)                 \
+  namespace isa {                                   \
+  void linear(const LinearArgs&, Team&);            \
+  void moe(const MoeArgs&, Team&);                  \
+  void lm_head(const LmHeadArgs&, Team&);           \
+  void split_planes(const SplitPlanesArgs&, Team&); \
+  void gumbel(const GumbelArgs&, Team&);            \
   }
 OSSIA_DECLARE_PRODUCTS(avxvnni)
 OSSIA_DECLARE_PRODUCTS(neon_i8mm)

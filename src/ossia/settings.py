@@ -33,6 +33,7 @@ _VARIABLES = {
     "OSSIA_THREADS": "threads the kernels use",
     "OSSIA_LANG": "language of messages: en, ko",
     "OSSIA_HISTORY": "off: the chat keeps no input history",
+    "OSSIA_SCREENED_HEAD": "off: every token is chosen by all logits, even where some decide",
     "OSSIA_SPECULATION": "off: what an answer repeats is not guessed ahead",
     "OSSIA_PREFIX_CACHE": "computed prompts kept on the disk: off, on (2 GiB), a size (4GiB), or a folder",
     "OSSIA_POCKET_BASE": "the pocket base as a local file (.whl or .gguf), for machines without a registry",
@@ -60,6 +61,7 @@ class Settings:
     lang: Lang
     history: bool
     speculation: bool
+    screened_head: bool
     prefix_cache_bytes: int | None
     prefix_cache_dir: Path | None
     pocket_base: Path | None
@@ -93,6 +95,7 @@ def load_settings(env: Mapping[str, str] = process_environ) -> Settings:
         threads=_positive(env, "OSSIA_THREADS"),
         lang=cast(Lang, _choice(env, "OSSIA_LANG", get_args(Lang)) or _locale_lang(env)),
         history=_choice(env, "OSSIA_HISTORY", ("on", "off")) != "off",
+        screened_head=_choice(env, "OSSIA_SCREENED_HEAD", ("on", "off")) != "off",
         speculation=_choice(env, "OSSIA_SPECULATION", ("on", "off")) != "off",
         prefix_cache_bytes=prefix_cache_bytes,
         prefix_cache_dir=prefix_cache_dir,

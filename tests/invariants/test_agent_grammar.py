@@ -7,7 +7,7 @@ asked of the answer holds; forced ids cost no forward pass; nothing depends on t
 import json
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +28,7 @@ from ossia.hub.sources import locate
 from ossia.model.batch import Batch
 from ossia.model.checkpoint import open_checkpoint
 from ossia.model.config import load_config
+from ossia.model.sampling import Ask
 from ossia.model.weights import load_weights
 from ossia.settings import load_settings
 from ossia.tokenizer import load_checkpoint_tokenizer
@@ -73,13 +74,13 @@ class Restless:
 
     def copy_block(self, group: str, src: int, dst: int) -> None: ...
 
-    def forward(self, batch: Batch) -> NDArray[np.float32]:
+    def sample(self, batch: Batch, asks: Sequence[Ask | None]) -> list[NDArray[np.float32]]:
         self.known[int(batch.positions[0]) :] = batch.token_ids.tolist()
         seen = zlib.crc32(np.array(self.known, np.int32).tobytes())
         logits = np.random.default_rng(seen).standard_normal((len(batch.logit_rows), TOK.vocab_size + 5)) * 3
         logits[:, self.control] += 4
         logits[:, TOK.vocab_size :] += 50  # padding: what no mask may ever let through
-        return logits.astype(np.float32)
+        return list(logits.astype(np.float32))
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from ossia.backends.native import NativeBackend
 from ossia.engine import Engine, EngineOptions, PoolPlan
 from ossia.errors import BackendError, ContextLengthError
 from ossia.model.batch import Batch
-from ossia.model.sampling import SamplingParams
+from ossia.model.sampling import Ask, SamplingParams
 from ossia.tokenizer import load_checkpoint_tokenizer
 
 TOK = load_checkpoint_tokenizer(Path(__file__).parents[1] / "golden" / "tokenizer_tiny.json")
@@ -51,7 +51,7 @@ class Puppet:
 
     def copy_block(self, group: str, src: int, dst: int) -> None: ...
 
-    def forward(self, batch: Batch) -> NDArray[np.float32]:
+    def sample(self, batch: Batch, asks: Sequence[Ask | None]) -> list[NDArray[np.float32]]:
         if self.steps_before_pause == 0:
             assert self.go_on.wait(30)
         else:
@@ -61,7 +61,7 @@ class Puppet:
         logits = np.zeros((len(batch.logit_rows), TOK.vocab_size), np.float32)
         for row in logits:
             row[self.next_id()] = 50
-        return logits
+        return list(logits)
 
     def next_id(self) -> int:
         while self.script and TOK.decode(self.script[0]) in TOK.decode(self.known):

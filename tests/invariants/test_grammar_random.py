@@ -8,7 +8,7 @@ turn must parse without a diagnostic, call declared tools only, and hold JSON th
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from ossia.harmony.grammar.rules import AllowedTools, FrameRules, JsonObject, Js
 from ossia.harmony.messages import Message, TextInput, ToolNamespace, ToolSpec
 from ossia.harmony.parse import StreamParser
 from ossia.model.batch import Batch
-from ossia.model.sampling import SamplingParams, sample
+from ossia.model.sampling import Ask, SamplingParams, sample
 from ossia.tokenizer.base import Tokenizer
 from ossia.tokenizer.checkpoint import load_checkpoint_tokenizer
 from ossia.tokenizer.o200k import load_o200k_harmony
@@ -303,9 +303,9 @@ class Puppet:
 
     def copy_block(self, group: str, src: int, dst: int) -> None: ...
 
-    def forward(self, batch: Batch) -> NDArray[np.float32]:
+    def sample(self, batch: Batch, asks: Sequence[Ask | None]) -> list[NDArray[np.float32]]:
         last = batch.positions[batch.logit_rows]
-        return self._rows[last % len(self._rows)]
+        return list(self._rows[last % len(self._rows)])
 
 
 def test_in_the_engine_many_at_once() -> None:

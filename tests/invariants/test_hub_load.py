@@ -163,3 +163,16 @@ def test_speculation_is_the_options_or_else_the_settings(settings, folder, setti
     chosen = replace(settings, speculation=setting)
     with ossia.load("mine", settings=chosen, speculation=option) as model:
         assert (model.backend._engine._speculation is not None) is on
+
+
+@pytest.mark.parametrize(
+    ("setting", "option", "on"),
+    [(True, None, True), (False, None, False), (True, False, False), (False, True, True)],
+)
+def test_the_head_is_screened_as_the_option_says_or_else_the_settings(
+    settings, folder, setting, option, on, monkeypatch
+):
+    monkeypatch.setattr("ossia.model.weights.most_screened", lambda vocab, width: 4)  # however small
+    chosen = replace(settings, screened_head=setting)
+    with ossia.load("mine", settings=chosen, screened_head=option) as model:
+        assert model.backend._engine._model.head.weight.kind == ("q8_planes" if on else "q8")

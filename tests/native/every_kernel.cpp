@@ -98,7 +98,8 @@ class Harness {
   void compare(const Piece& a, const Piece& b, const std::string& where, size_t index) {
     size_t differ = 0;
     for (size_t i = 0; i < a.count; i++) {
-      const char *x = static_cast<const char*>(a.data) + i * a.width, *y = static_cast<const char*>(b.data) + i * b.width;
+      const char *x = static_cast<const char*>(a.data) + i * a.width,
+                 *y = static_cast<const char*>(b.data) + i * b.width;
       if (std::memcmp(x, y, a.width) != 0 && !(is_nan(a, i) && is_nan(b, i))) differ++;
     }
     if (differ)
@@ -221,7 +222,8 @@ void moes(Harness& h, Numerics n) {
   struct Size {
     int64_t tokens, width, inner, experts, top_k;
   };
-  for (const Size& s : {Size{1, 96, 64, 5, 2}, Size{2, 2080, 32, 4, 4}, Size{9, 160, 96, 8, 4}, Size{48, 96, 160, 3, 2}})
+  for (const Size& s :
+       {Size{1, 96, 64, 5, 2}, Size{2, 2080, 32, 4, 4}, Size{9, 160, 96, 8, 4}, Size{48, 96, 160, 3, 2}})
     for (int place : {0, 3, kGuarded})
       h.check(Op::moe, n, shape("moe", {s.tokens, s.width, s.inner, place}), [=](Memory& m) -> Case {
         Random r(static_cast<uint64_t>(s.tokens + s.width));
@@ -316,6 +318,88 @@ void ropes(Harness& h, Numerics n) {
       });
 }
 
+// Rows that choose, each otherwise: greedily or not, masked or not, with changed ids.
+Asked make_asked(Memory& m, Random& r, int64_t rows, int64_t vocab, bool one_whole) {
+  std::vector<uint8_t> whole, masks;
+  std::vector<float> temperatures, penalties, bias, counts;
+  std::vector<uint64_t> keys;
+  std::vector<int32_t> mask_of, ends, ids;
+  for (int64_t i = 0; i < vocab; i++) masks.push_back(static_cast<uint8_t>(r.below(3) > 0));
+  for (int64_t t = 0; t < rows; t++) {
+    whole.push_back(one_whole && t == 0);
+    temperatures.push_back(static_cast<float>(t % 3));
+    keys.push_back(r.next());
+    mask_of.push_back(t % 2 ? 0 : -1);
+    penalties.insert(penalties.end(), {1.5f, 0.25f, 0.5f});
+    for (int64_t id = r.below(9); id < vocab; id += 9) {
+      ids.push_back(static_cast<int32_t>(id));
+      bias.push_back(r.normal());
+      counts.push_back(static_cast<float>(r.below(4) - 1));
+    }
+    ends.push_back(static_cast<int32_t>(ids.size()));
+  }
+  return {m.copy(whole),
+          m.copy(temperatures),
+          m.copy(keys),
+          m.copy(mask_of),
+          m.copy(masks),
+          m.copy(penalties),
+          m.copy(ends),
+          m.copy(ids),
+          m.copy(bias),
+          m.copy(counts),
+          1,
+          static_cast<int64_t>(ids.size())};
+}
+
+void heads(Harness& h, Numerics n) {
+  const Kind own = n == Numerics::q8 ? Kind::q8 : n == Numerics::bf16 ? Kind::bf16 : Kind::f32;
+  struct Size {
+    int64_t rows, vocab, width;
+  };
+  for (const Size& s : {Size{1, 700, 2080}, Size{2, 257, 32}, Size{5, 301, 96}, Size{9, 600, 544}})
+    for (bool planes : {false, true})
+      for (bool one_whole : {false, true}) {
+        if (planes && n != Numerics::q8) continue;
+        const std::string name = shape("lm_head", {s.rows, s.vocab, s.width, planes, one_whole});
+        h.check(Op::lm_head, n, name, [=](Memory& m) -> Case {
+          Random r(static_cast<uint64_t>(s.vocab));
+          const Act x = quantized(m, r, n, s.rows, s.width);
+          Mat w = make_mat(m, r, own, 1, s.vocab, s.width, kGuarded, false);
+          LmHeadArgs a{x, w, make_asked(m, r, s.rows, s.vocab, one_whole)};
+          if (planes) {
+            const SplitPlanesArgs split{static_cast<int8_t*>(const_cast<void*>(w.data)),
+                                        static_cast<float*>(const_cast<void*>(w.scales)), m.make<double>(5 * s.vocab),
+                                        s.vocab, s.width};
+            Team one(1);
+            find_kernel(Op::split_planes, n, Isa::scalar)(&split, one);
+            a.w.kind = Kind::q8_planes, a.gain = 1.01f, a.sigmas = 2, a.most_rows = 16;
+            const std::vector<int32_t> doubtful = {3, 256};
+            a.doubtful = m.copy(doubtful), a.doubtful_count = 2;
+          }
+          a.chosen = m.make<int32_t>(s.rows), a.rescored = m.make<int32_t>(s.rows);
+          a.logits = m.make<float>(s.rows * s.vocab);
+          return {keep(m, a), {piece(a.chosen, s.rows), piece(a.rescored, s.rows), piece(a.logits, s.rows * s.vocab)}};
+        });
+      }
+  h.check(Op::split_planes, n, "split_planes", [=](Memory& m) -> Case {
+    Random r(1);
+    const Mat w = make_mat(m, r, Kind::q8, 1, 300, 544, kGuarded, false);
+    auto* data = static_cast<int8_t*>(const_cast<void*>(w.data));
+    auto* scales = static_cast<float*>(const_cast<void*>(w.scales));
+    double* stats = m.make<double>(1500);
+    return {keep(m, SplitPlanesArgs{data, scales, stats, 300, 544}),
+            {piece(data, 300 * 544), piece(scales, 300 * 17), piece(stats, 1500)}};
+  });
+  h.check(Op::gumbel, n, "gumbel", [=](Memory& m) -> Case {
+    Random r(2);
+    std::vector<int64_t> ids;
+    for (int i = 0; i < 1000; i++) ids.push_back(r.below(1 << 20));
+    float* out = m.make<float>(1000);
+    return {keep(m, GumbelArgs{99, m.copy(ids), out, 1000}), {piece(out, 1000)}};
+  });
+}
+
 }  // namespace
 }  // namespace ossia::test
 
@@ -328,6 +412,7 @@ int main() {
     test::moes(harness, n);
     test::attentions(harness, n);
     test::ropes(harness, n);
+    test::heads(harness, n);
   }
   return harness.report();
 }

@@ -41,6 +41,16 @@ def test_anything_else_is_an_error_with_a_remedy(value):
     assert "4GiB" in str(caught.value.remedy)
 
 
+def test_the_head_is_screened_unless_switched_off():
+    assert [load_settings({"OSSIA_SCREENED_HEAD": v}).screened_head for v in ("", "on", "off")] == [
+        True,
+        True,
+        False,
+    ]
+    with pytest.raises(SettingsError, match="OSSIA_SCREENED_HEAD"):
+        load_settings({"OSSIA_SCREENED_HEAD": "yes"})
+
+
 def test_speculation_is_on_unless_switched_off():
     assert [load_settings({"OSSIA_SPECULATION": v}).speculation for v in ("", "on", "off")] == [
         True,

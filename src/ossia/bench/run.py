@@ -87,7 +87,7 @@ def bench_model(
         loaded = time.perf_counter() - started
         assert config is not None, "an incomplete model was loaded"
         kind = kv_kind(settings.numerics, settings.kv_cache)
-        run = _Run(model.backend, config, settings.numerics, kind, plan, progress)
+        run = _Run(model.backend, config, settings.numerics, kind, plan, progress, settings.screened_head)
         first = asyncio.run(follow(model.backend, run.prompt(_SHORT), 1))[0] - started
         run.measure()
         return _report(found, wanted, run, loaded, first)
@@ -105,7 +105,7 @@ def _report(found: FoundModel, name: str, run: "_Run", load_s: float, first_toke
         layers=run.config.num_hidden_layers,
         context_length=run.backend.context_length,
         depth=run.depth,
-        cost=decode_cost(run.config, run.numerics, 1, _SHORT, run.kv_cache),
+        cost=decode_cost(run.config, run.numerics, 1, _SHORT, run.kv_cache, screened=run.screened),
         figures={name: Figure(tuple(s), tuple(run.rooflines[name])) for name, s in run.samples.items()},
         load_s=load_s,
         first_token_s=first_token_s,
@@ -125,6 +125,7 @@ class _Run:
     kv_cache: KVKind
     plan: Plan
     progress: Progress
+    screened: bool = True  # the LM head
     samples: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
     rooflines: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
     bandwidth: list[float] = field(default_factory=list[float])
@@ -198,7 +199,9 @@ class _Run:
 
     def _decode_roofline(self, name: str, bandwidth: float) -> float:
         depth = self.depth if name == "depth" else _SHORT
-        cost = decode_cost(self.config, self.numerics, _streams(name), depth, self.kv_cache)
+        cost = decode_cost(
+            self.config, self.numerics, _streams(name), depth, self.kv_cache, screened=self.screened
+        )
         return _streams(name) / cost.seconds(bandwidth, max(self.peak))
 
     def _steps(self, name: str) -> int:

@@ -7,6 +7,7 @@ matrix product.
 
 from dataclasses import dataclass
 
+from ossia.kernels.head import most_screened
 from ossia.model.config import ModelConfig
 from ossia.model.kv_cache import kv_kind, position_bytes
 from ossia.settings import KVKind, Numerics
@@ -34,14 +35,22 @@ def decode_cost(
     streams: int = 1,
     depth: int = 0,
     kv_cache: KVKind | None = None,
+    *,
+    screened: bool = False,
 ) -> Cost:
-    """One token of each of `streams` sequences that have `depth` tokens before it."""
+    """One token of each of `streams` sequences that have `depth` tokens before it.
+
+    `screened`: the LM head is, where that is faster; then half of it is read and, beyond that, what is small.
+    """
     keys = _visible_keys(config, depth)
+    half = screened and numerics == "q8" and streams <= most_screened(config.vocab_size, config.hidden_size)
     weights = _shared_bytes(config, numerics) + _expert_bytes(config, numerics) * expected_experts(
         config, streams
     )
     per_key = position_bytes(config, kv_kind(numerics, kv_cache))
     ops = _token_ops(config) + 2.0 * _head(config) + _attention_ops(config, keys)
+    if half:
+        weights -= _head(config) * _DENSE_BITS[numerics] / 8 / 2
     return Cost(weights + streams * keys * per_key, streams * ops)
 
 

@@ -199,6 +199,16 @@ prefix_cache_option = option(
 """Whether computed prompts are kept on the disk, and where; for the same commands."""
 
 
+screened_head_option = option(
+    "--screened-head/--no-screened-head",
+    default=True,
+    expose_value=False,
+    callback=_set_setting,
+    help=M.OPT_SCREENED_HEAD,
+)
+"""Whether tokens are chosen by half of the LM head; for commands that load a model."""
+
+
 def _set_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
         ctx.ensure_object(App).debug = True

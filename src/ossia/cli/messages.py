@@ -134,6 +134,10 @@ class M(Enum):
         "Keep the model to well-formed messages and valid tool calls (on by default).",
         "모델이 올바른 형식의 메시지와 도구 호출만 쓰게 합니다(기본 켜짐).",
     )
+    OPT_SCREENED_HEAD = Text(
+        "Choose tokens by half of the LM head where that is faster (on by default).",
+        "더 빠를 때는 출력층의 절반만 읽어 토큰을 고릅니다(기본 켜짐).",
+    )
     OPT_SPECULATION = Text(
         "Guess ahead what an answer repeats: the same answer, sooner (on by default).",
         "답이 되풀이하는 부분을 미리 짐작합니다. 답은 같고 더 빠릅니다(기본 켜짐).",

@@ -9,6 +9,7 @@ from ossia.engine.scheduler import Chunk
 from ossia.engine.sequence import NO_BLOCK
 from ossia.model.batch import Batch
 from ossia.model.kv_cache import BLOCK
+from ossia.model.sampling import Ask
 
 
 def make_batch(chunks: Row[Chunk]) -> Batch:
@@ -51,6 +52,22 @@ def _logit_rows(chunks: Row[Chunk], ends: Row[int]) -> NDArray[np.int32]:
         if chunk.completes:
             rows += range(end - 1 - len(chunk.draft), end)
     return np.array(rows, np.int32)
+
+
+def make_asks(chunks: Row[Chunk]) -> list[Ask | None]:
+    """What is wanted of the batch's logit rows: the tokens behind them, but only logits where a mask or the
+    penalties depend on whether the draft before it is right."""
+    return [ask for chunk in chunks if chunk.completes for ask in _asks(chunk)]
+
+
+def _asks(chunk: Chunk) -> list[Ask | None]:
+    s = chunk.sequence
+    asks: list[Ask | None] = [
+        Ask(s.params, s.num_tokens + i, s.seed, s.history) for i in range(1 + len(chunk.draft))
+    ]
+    if s.params.mask is not None or s.params.has_penalties:
+        asks[1:] = [None] * len(chunk.draft)
+    return asks
 
 
 def _tables(tables: list[NDArray[np.int32]], width: int) -> NDArray[np.int32]:

@@ -9,13 +9,14 @@ Not safe for threads: one thread submits, steps and cancels (`backends.native` k
 import secrets
 import time
 from collections.abc import Callable
+from collections.abc import Sequence as Row
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ossia.engine.batching import make_batch
+from ossia.engine.batching import make_asks, make_batch
 from ossia.engine.block_pool import BlockPool
 from ossia.engine.lookup import agreeing
 from ossia.engine.paging import BlockStore, Paging
@@ -28,8 +29,9 @@ from ossia.engine.switch_interval import SwitchInterval
 from ossia.errors import InputError
 from ossia.model.batch import Batch
 from ossia.model.config import ModelConfig
+from ossia.model.head import Answer
 from ossia.model.kv_cache import BLOCK, KVCache, block_bytes, kv_kind
-from ossia.model.sampling import SamplingParams, Token, sample
+from ossia.model.sampling import Ask, SamplingParams, Token, sample
 from ossia.model.transformer import Transformer
 from ossia.model.weights import Weights
 from ossia.settings import Numerics
@@ -38,8 +40,9 @@ from ossia.settings import Numerics
 class ForwardModel(Protocol):
     """What the engine needs of a model."""
 
-    def forward(self, batch: Batch) -> NDArray[np.float32]:
-        """Compute the batch's tokens, storing their K and V; logits (n, V) of `batch.logit_rows`."""
+    def sample(self, batch: Batch, asks: Row[Ask | None]) -> Row[Answer]:
+        """Compute the batch's tokens, storing their K and V. What was asked behind each of
+        `batch.logit_rows`, or its logits: None asks for them, and they are an answer to everything."""
         ...
 
 
@@ -233,14 +236,15 @@ class Engine:
             window_blocks_free=window.free,
         )
 
-    def _forward(self, chunks: list[Chunk]) -> NDArray[np.float32]:
+    def _forward(self, chunks: list[Chunk]) -> Row[Answer]:
         started = time.perf_counter()
-        logits = self._model.forward(make_batch(chunks))
+        batch, asks = make_batch(chunks), make_asks(chunks)
+        answers = self._model.sample(batch, asks if self._observer is None else [None] * len(asks))
         if self._speculation is not None:
             self._speculation.note(chunks, time.perf_counter() - started)
-        return logits
+        return answers
 
-    def _commit(self, chunks: list[Chunk], logits: NDArray[np.float32]) -> list[Output]:
+    def _commit(self, chunks: list[Chunk], answers: Row[Answer]) -> list[Output]:
         self._counters.steps += 1
         for chunk in chunks:
             self._paging.advance(chunk.sequence, chunk.count)
@@ -250,18 +254,18 @@ class Engine:
         for chunk in chunks:
             if chunk.completes:
                 rows = 1 + len(chunk.draft)
-                outputs += self._continue(chunk, logits[row : row + rows])
+                outputs += self._continue(chunk, answers[row : row + rows])
                 row += rows
         return outputs
 
-    def _continue(self, chunk: Chunk, logits: NDArray[np.float32]) -> list[Output]:
+    def _continue(self, chunk: Chunk, answers: Row[Answer]) -> list[Output]:
         """Sample behind a sequence's known tokens, and behind those of its draft as long as the draft is what
-        was sampled: then a row of logits (1 + draft, V) is what it would have been without the draft."""
+        was sampled: then an answer (1 + draft of them) is what it would have been without the draft."""
         sequence, start = chunk.sequence, chunk.sequence.num_tokens
         outputs: list[Output] = []
         known = agreed = 0
         while sequence.finish is None and agreed == known:
-            tokens = self._next(sequence, logits[known])
+            tokens = self._next(sequence, answers[known])
             if isinstance(tokens, InputError):
                 self._scheduler.remove(sequence)
                 return [*outputs, Output(sequence, None, tokens)]
@@ -285,14 +289,18 @@ class Engine:
             self._paging.advance(sequence, count)
             self._counters.computed_tokens += count
 
-    def _next(self, sequence: Sequence, logits: NDArray[np.float32]) -> list[Token] | InputError:
-        if self._observer is not None:
-            self._observer(sequence, logits)
+    def _next(self, sequence: Sequence, answer: Answer) -> list[Token] | InputError:
+        if self._observer is not None and isinstance(answer, np.ndarray):
+            self._observer(sequence, answer)
         if forced := _forced(sequence):
             return forced
+        if isinstance(answer, Token):
+            return [answer]
+        if isinstance(answer, InputError):
+            return answer
         try:
             token = sample(
-                logits,
+                answer,
                 sequence.params,
                 position=sequence.num_tokens,
                 seed=sequence.seed,

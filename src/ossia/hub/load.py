@@ -46,6 +46,7 @@ def load(
     kv_cache: KVKind | None = None,
     prefix_cache: Path | None = None,
     speculation: bool | None = None,
+    screened_head: bool | None = None,
     progress: Progress = silent,
     settings: Settings | None = None,
 ) -> Model:
@@ -58,7 +59,9 @@ def load(
     `prefix_cache`: a folder for computed prompts, whose next start is then nearly free (None: as the setting
     OSSIA_PREFIX_CACHE says, else nothing is written). `speculation`: whether what an answer repeats is
     guessed and verified several tokens at a time, to the same answer (None: as OSSIA_SPECULATION says, else
-    it is). Never uses a network.
+    it is). `screened_head`: whether tokens are chosen by half of an int8 LM head where that is faster, to the
+    same tokens (docs/performance.md says how surely; None: as OSSIA_SCREENED_HEAD says, else they are).
+    Never uses a network.
 
     Raises ModelNotFoundError (not here: the remedy is `ossia pull`), CheckpointError, ConfigError,
     MemoryLimitError and ContextLengthError before anything large is read, SettingsError, IsaUnavailableError.
@@ -91,6 +94,7 @@ def load(
         chosen,
         lambda done, total: progress(f"loading {found.name}", done, total),
         populate=fits == "fits",  # else experts come from the disk as they are chosen
+        screened_head=settings.screened_head if screened_head is None else screened_head,
     )
     backend = NativeBackend(build_engine(config, weights, chosen, options))
     return Model(backend, tokenizer, card_of(found, config, backend.context_length), grammar)

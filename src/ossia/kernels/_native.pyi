@@ -5,6 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from ossia.kernels.asked import Asked, Screen
 from ossia.kernels.tensors import Activation, KVLayer, Matrix
 
 _Array = NDArray[Any]
@@ -57,6 +58,19 @@ class Program:
         /,
     ) -> None: ...
     def gather_rows(self, x: _Array, rows: _Array, out: _Array, /) -> None: ...
+    def lm_head(
+        self,
+        x: Activation,
+        w: Matrix,
+        asked: Asked,
+        chosen: _Array,
+        rescored: _Array,
+        logits: _Array,
+        screen: Screen | None,
+        /,
+    ) -> None: ...
+    def split_planes(self, data: _Array, scales: _Array, stats: _Array, /) -> None: ...
+    def gumbel(self, key: int, ids: _Array, out: _Array, /) -> None: ...
 
 def kernels() -> list[tuple[str, str, str]]: ...
 def isas() -> list[str]: ...

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossia.kernels import _native, cpu
+from ossia.kernels.asked import Asked, Screen
 from ossia.kernels.experts import ExpertCache
 from ossia.kernels.tensors import Activation, KVLayer, Matrix
 
@@ -171,6 +172,38 @@ def gather_rows(
 ) -> None:
     """out[i] = x[rows[i]]. x float32 (T, H), rows int32 (n,), out float32 (n, H)."""
     p.recorder.gather_rows(x, rows, out)
+
+
+def lm_head(
+    p: Program,
+    x: Activation,
+    w: Matrix,
+    asked: Asked,
+    chosen: NDArray[np.int32],
+    rescored: NDArray[np.int32],
+    logits: NDArray[np.float32],
+    screen: Screen | None = None,
+) -> None:
+    """Each row's logits x · wᵀ, or the id of its largest score: logits after bias, penalties, noise and mask.
+
+    `chosen` (T,): the id, ties to the lower one, or NONE_ALLOWED, INFINITE or NOT_A_NUMBER; `rescored` (T,):
+    how many exact logits decided, -1 for all. With a q8_planes weight and its `screen`, choosing for up to
+    `screen.most_rows` rows reads the high plane, and the low one only where the largest score may be.
+    x (T, K), w (1, V, K), logits float32 (T, V), written only for rows that want theirs.
+    """
+    p.recorder.lm_head(x, w, asked, chosen, rescored, logits, screen)
+
+
+def split_planes(
+    p: Program, data: NDArray[np.int8], scales: NDArray[np.float32], stats: NDArray[np.float64]
+) -> None:
+    """Rearrange q8 codes (N, K) and scales (N, K/32) in place as q8_planes; stats (N, 5) are `head`'s."""
+    p.recorder.split_planes(data, scales, stats)
+
+
+def gumbel(p: Program, key: int, ids: NDArray[np.int64], out: NDArray[np.float32]) -> None:
+    """Standard Gumbel variates of the ids (n,) under a 64-bit key, as `lm_head` adds them; out (n,)."""
+    p.recorder.gumbel(key, ids, out)
 
 
 def kernels() -> list[tuple[str, str, str]]:

@@ -17,13 +17,14 @@ BLOCK = 32  # elements that share a scale
 TILE = 64  # positions of a cache block, and keys of an attention tile
 _SCALE_ROWS = 2  # rows of 64 bytes that hold a bf16 scale for each of 64 positions
 
-Kind = Literal["mxfp4", "q8", "bf16", "f32"]
+Kind = Literal["mxfp4", "q8", "bf16", "f32", "q8_planes"]
 
 _DTYPES: dict[str, type[np.generic]] = {
     "mxfp4": np.uint8,
     "q8": np.int8,
     "bf16": np.uint16,
     "f32": np.float32,
+    "q8_planes": np.int8,
 }
 
 
@@ -109,7 +110,8 @@ class Matrix:
 
     mxfp4: data uint8 (E, N, K/32, 16) in the published layout, low nibble first, scales uint8 (E, N, K/32)
     meaning 2^(scale - 127), 255 being NaN. q8: data int8 (E, N, K), scales float32 (E, N, K/32).
-    bf16: data uint16 (E, N, K). f32: data float32 (E, N, K).
+    bf16: data uint16 (E, N, K). f32: data float32 (E, N, K). q8_planes: q8's arrays with their bytes in
+    another order (csrc/ops.h), which only `lm_head` reads.
     An mxfp4 weight multiplies under every numerics, the others under their own. Arrays may be memory-mapped.
     """
 

@@ -9,7 +9,15 @@ Order of operations (vLLM's, so that a request means the same there and here):
    then frequency (times the count) and presence penalty over the answer only;
 5. temperature 0: the largest logit, ties to the lower id. Otherwise divide by the temperature, then
 6. min_p (relative to the most likely token), 7. top_k (ties to the lower id), 8. top_p (the smallest
-   set of most likely tokens that reaches it), 9. Gumbel-max with a counter-based generator.
+   set of most likely tokens that reaches it), 9. Gumbel-max: of what these left, the largest of logit +
+   temperature · noise, ties to the lower id.
+
+The noise is a counter, not a state: one variate per (seed, position, token id). So a draw depends on nothing
+but the request's own seed, the position and the model's distribution, however the request was batched,
+chunked, preempted or resumed, and a token that top_p leaves is drawn as it would be without.
+
+`sample` does all of it for a row of logits. Steps 2 to 5 and 9 are also `ops.lm_head`'s, bit for bit, which
+needs no logits for them (model/head.py).
 
 What this file does not do: count tokens, recognise stop ids, or know what an id means. The engine does
 the first two, nobody in this tower the third.
@@ -24,10 +32,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossia.errors import InputError
-from ossia.model.gumbel import draw, draw_among, stream_key
+from ossia.kernels.ops import Program, gumbel
 
 Finish = Literal["stop", "length", "cancelled"]
 MAX_LOGPROBS = 128
+
+_GOLDEN = 0x9E3779B97F4A7C15  # 2**64 / golden ratio, SplitMix64's gamma
+_MIX_1 = 0xBF58476D1CE4E5B9  # Stafford's variant 13 of the 64-bit finaliser, as in SplitMix64
+_MIX_2 = 0x94D049BB133111EB
+_WORD = (1 << 64) - 1
 
 
 class TokenMask(Protocol):
@@ -99,6 +112,12 @@ class SamplingParams:
         """Whether sampling needs to know the tokens so far."""
         return (self.repetition_penalty, self.presence_penalty, self.frequency_penalty) != (1.0, 0.0, 0.0)
 
+    @property
+    def needs_logits(self) -> bool:
+        """Whether choosing takes more than the largest of logits that were changed one by one."""
+        cut = self.top_p < 1 or self.top_k > 0 or self.min_p > 0
+        return self.logprobs is not None or (cut and self.temperature > 0)
+
     def check_vocabulary(self, vocab_size: int) -> None:
         """Raise InputError where an id in `logit_bias` is not in the vocabulary."""
         for token in self.logit_bias:
@@ -139,6 +158,48 @@ class TokenHistory:
 _NO_HISTORY = TokenHistory()
 
 
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is wanted behind one row of a forward pass: the token at absolute `position`, as `params` say.
+
+    `history` is read only where `params.has_penalties`.
+    """
+
+    params: SamplingParams
+    position: int
+    seed: int
+    history: TokenHistory = _NO_HISTORY
+
+
+def _mix(x: int) -> int:
+    x = ((x ^ (x >> 30)) * _MIX_1) & _WORD
+    x = ((x ^ (x >> 27)) * _MIX_2) & _WORD
+    return x ^ (x >> 31)
+
+
+def stream_key(seed: int, position: int) -> int:
+    """64-bit key of the noise for one position of one request."""
+    return _mix((_mix((seed + _GOLDEN) & _WORD) + position * _GOLDEN) & _WORD)
+
+
+def gumbel_noise(key: int, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Standard Gumbel variates for token ids (n,); adding them to logits makes the largest a draw."""
+    out = np.empty(ids.size, np.float32)
+    p = Program()
+    gumbel(p, key, ids, out)
+    p.run()
+    return out
+
+
+def no_token_allowed(position: int) -> InputError:
+    """A grammar's dead end."""
+    return InputError(
+        f"the grammar allows no token at position {position}",
+        value=position,
+        remedy="Its rules contradict each other, or the stop ids are not part of it.",
+    )
+
+
 def sample(
     logits: NDArray[np.float32],
     params: SamplingParams,
@@ -157,11 +218,7 @@ def sample(
     adjusted, ids = _adjust(logits, params, history)
     best = int(adjusted.argmax() if ids is None or not ids.size else ids[adjusted[ids].argmax()])
     if adjusted[best] == -math.inf:
-        raise InputError(
-            f"the grammar allows no token at position {position}",
-            value=position,
-            remedy="Its rules contradict each other, or the stop ids are not part of it.",
-        )
+        raise no_token_allowed(position)
     key = stream_key(seed, position)
     chosen = best if params.temperature == 0 else _draw(adjusted, ids, best, params, key)
     if params.logprobs is None:
@@ -226,11 +283,11 @@ def _draw(
     x: NDArray[np.float32], ids: NDArray[np.int64] | None, best: int, params: SamplingParams, key: int
 ) -> int:
     """One of `ids` (None for all); the others are -inf, so leaving them out changes nothing but the time."""
-    z = _scaled(x if ids is None else x[ids], x[best], params)
-    if params.top_p == 1 and not 0 < params.top_k < x.size:
-        return draw(key, z, ids)
-    at, p = _shortlist(z, params)
-    return draw_among(key, at if ids is None else ids[at], p)
+    ids = np.arange(x.size) if ids is None else ids
+    if params.top_p < 1 or 0 < params.top_k < x.size or params.min_p > 0:
+        ids = np.sort(ids[_shortlist(_scaled(x[ids], x[best], params), params)[0]])
+    scores = x[ids] + np.float32(params.temperature) * gumbel_noise(key, ids)
+    return int(ids[scores.argmax()])
 
 
 def candidates(

@@ -6,6 +6,7 @@ step to step, so a decode step records nothing. What a row computes never depend
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,8 +26,10 @@ from ossia.kernels.ops import (
 from ossia.kernels.tensors import Activation
 from ossia.model.batch import Batch, Ints
 from ossia.model.config import ModelConfig
+from ossia.model.head import Answer, Head
 from ossia.model.kv_cache import KVCache, layer_group
 from ossia.model.rope import RopeTable
+from ossia.model.sampling import Ask
 from ossia.model.weights import Weights
 from ossia.settings import Numerics
 
@@ -60,7 +63,7 @@ class Transformer:
         self._rope = RopeTable(config.rope, config.head_dim, config.max_position_embeddings)
         self._inputs = _Inputs.allocate(max_batch_tokens, max_sequences, max_blocks, config.head_dim)
         self._scratch = _Scratch.allocate(config, numerics, max_batch_tokens)
-        self._logits = np.zeros((max_logit_rows or max_sequences, config.vocab_size), np.float32)
+        self.head = Head(weights.unembedding, weights.screen, max_logit_rows or max_sequences)
         self._programs: OrderedDict[tuple[int, int], Program] = OrderedDict()
 
     def forward(self, batch: Batch) -> Floats:
@@ -68,14 +71,23 @@ class Transformer:
 
         The result is a view, overwritten by the next call.
         """
+        n = batch.logit_rows.size
+        self._run(batch, [None] * n)
+        return self.head.logits(n)
+
+    def sample(self, batch: Batch, asks: Sequence[Ask | None]) -> list[Answer]:
+        """The same, but for each of `batch.logit_rows` what was asked: None for its logits, only lent too."""
+        self._run(batch, asks)
+        return self.head.answers(asks)
+
+    def _run(self, batch: Batch, asks: Sequence[Ask | None]) -> None:
         t, n = batch.token_ids.size, batch.logit_rows.size
+        assert n == len(asks), f"{len(asks)} questions about {n} rows"
         self._inputs.write(batch)
         self._rope.write(batch.positions, self._inputs.cos[:t], self._inputs.sin[:t])
-        if n > len(self._logits):  # every token's logits are wanted: not generation, but measurement
-            self._logits = np.zeros((n, self.config.vocab_size), np.float32)
+        if self.head.ask(asks):
             self._programs.clear()
         self._program(t, n).run()
-        return self._logits[:n]
 
     def routing(self, tokens: int) -> Ints:
         """Experts (layers, tokens, K) that the first tokens of the last batch were sent to, best first."""
@@ -118,7 +130,7 @@ class Transformer:
             last = self._scratch.head(n)  # hidden and normed are free again
             gather_rows(p, s.x, inp.logit_rows, last.normed)
             rms_norm(p, last.normed, weights.norm, eps, last.hidden, None)
-            linear(p, last.hidden, weights.unembedding, None, self._logits[:n])  # (n, V)
+            self.head.record(p, last.hidden)  # (n, V)
         return p
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossia.kernels import cpu
+from ossia.kernels.asked import Screen
+from ossia.kernels.head import most_screened, screen
 from ossia.kernels.tensors import Matrix
 from ossia.model.checkpoint import AnyCheckpoint
 from ossia.model.config import ModelConfig
@@ -40,12 +42,14 @@ class LayerWeights:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The whole model. `embedding` (V, H) stays mapped: bf16's bits, or float32."""
+    """The whole model. `embedding` (V, H) stays mapped: bf16's bits, or float32. `screen`: how tokens may be
+    chosen by half of the unembedding."""
 
     embedding: NDArray[Any]
     layers: tuple[LayerWeights, ...]
     norm: Floats  # (H,)
     unembedding: Matrix  # (1, V, H)
+    screen: Screen | None = None
 
 
 def load_weights(
@@ -54,10 +58,12 @@ def load_weights(
     numerics: Numerics,
     progress: Progress | None = None,
     populate: bool = True,
+    screened_head: bool = True,
 ) -> Weights:
     """Map the experts and pack the dense matrices of `checkpoint`, on as many threads as the kernels use.
 
     `populate` brings the experts' pages into memory too, for where they fit; else they come when first used.
+    `screened_head` stores an int8 unembedding so that choosing a token reads half of it, where that pays.
     `progress` is called from the calling thread, with (bytes done, bytes in all).
     Raises CheckpointError where the disk fails or a value of a dense part is inf or NaN.
     """
@@ -66,6 +72,8 @@ def load_weights(
     norm, head = jobs.vector("model.norm.weight"), jobs.dense("lm_head.weight")
     embedding = jobs.embedding("model.embed_tokens.weight")
     jobs.run(cpu.current().threads, progress)
+    if screened_head and numerics == "q8" and most_screened(config.vocab_size, config.hidden_size):
+        return Weights(embedding, layers, norm, *screen(head))
     return Weights(embedding, layers, norm, head)
 
 

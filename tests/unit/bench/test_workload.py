@@ -65,3 +65,16 @@ def test_a_prompt_is_the_sum_of_its_tokens_with_one_head(config: ModelConfig) ->
 def test_the_slower_of_memory_and_arithmetic_decides() -> None:
     assert Cost(10, 20).seconds(bandwidth=1, peak=1) == 20
     assert Cost(10, 20).seconds(bandwidth=1, peak=10) == 10
+
+
+def test_a_screened_head_is_read_by_half(config):
+    head = config.vocab_size * config.hidden_size * 9 / 8
+
+    def saved(numerics, streams):
+        whole = decode_cost(config, numerics, streams).read_bytes
+        return whole - decode_cost(config, numerics, streams, screened=True).read_bytes
+
+    assert saved("q8", 1) == pytest.approx(head / 2)
+    assert saved("q8", 8) == pytest.approx(head / 2)
+    assert saved("q8", 9) == 0
+    assert saved("bf16", 1) == 0

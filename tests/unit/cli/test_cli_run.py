@@ -216,6 +216,15 @@ def test_guessing_ahead_can_be_left_out(scripted: Make, words: list[str], on: bo
     assert run.app.settings.speculation is on
 
 
+@pytest.mark.parametrize(
+    ("words", "on"), [([], True), (["--no-screened-head"], False), (["--screened-head"], True)]
+)
+def test_tokens_can_be_chosen_by_all_logits(scripted: Make, words: list[str], on: bool) -> None:
+    run = scripted(final("Fine."))
+    assert execute(["run", *words, "Hi"], run.app) == 0
+    assert run.app.settings.screened_head is on
+
+
 def test_every_end_has_its_exit_code() -> None:
     assert [exit_code(reason) for reason in get_args(FinishReason)].count(0) == 3  # stop, stop_string, calls
 

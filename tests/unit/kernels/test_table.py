@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ossia.kernels import cpu, ops
+from ossia.kernels.asked import Asked
 from ossia.kernels.tensors import Activation, f32_to_bf16
 
 TOKENS, HIDDEN, HEADS, GROUPS, D, EXPERTS, TOP_K, INNER = 11, 224, 6, 2, 64, 5, 2, 96
@@ -57,6 +58,29 @@ def case(op, numerics, tools):
     if op == "gather_rows":
         ops.gather_rows(p, x, np.array([3, 1], np.int32), out[:2])
         return p, (out,)
+    if op == "lm_head":
+        vocab = 700
+        asked = Asked.empty(TOKENS, 1, vocab, 8)
+        asked.temperatures[:] = np.linspace(0, 1.5, TOKENS)
+        asked.keys[:] = rng.integers(0, 2**63, TOKENS)
+        asked.whole[0], asked.whole[1:] = 1, 0
+        asked.masks[0] = rng.random(vocab) < 0.5
+        asked.mask_of[1] = 0
+        asked.edit_ids[:4], asked.edit_bias[:4], asked.edit_counts[:4] = [3, 50, 300, 699], 2.5, [-1, 0, 1, 2]
+        asked.edit_ends[:] = 4
+        asked.penalties[:] = 1.5, 0.5, 0.25
+        chosen, rescored = np.zeros(TOKENS, np.int32), np.zeros(TOKENS, np.int32)
+        logits = np.zeros((TOKENS, vocab), np.float32)
+        ops.lm_head(p, act, tools.matrix(rng, numerics, 1, vocab, HIDDEN), asked, chosen, rescored, logits)
+        return p, (chosen, rescored, logits)
+    if op == "split_planes":
+        w, stats = tools.matrix(rng, "q8", 1, 300, HIDDEN), np.zeros((300, 5))
+        ops.split_planes(p, w.data[0], w.scales[0], stats)
+        return p, (w.data, w.scales, stats)
+    if op == "gumbel":
+        noise = np.zeros(1000, np.float32)
+        ops.gumbel(p, 12345, rng.integers(0, 2**31, 1000), noise)
+        return p, (noise,)
     raise AssertionError(f"the table holds {op}, which this test does not know: give it a case")
 
 
@@ -86,6 +110,9 @@ def test_the_table_has_no_holes():
         "route",
         "moe",
         "gather_rows",
+        "lm_head",
+        "split_planes",
+        "gumbel",
     }
     assert len(ops.kernels()) == len(set(ops.kernels()))
     for isa in cpu.available_isas():

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from ossia.errors import InputError
-from ossia.model.gumbel import exponentials, stream_key
 from ossia.model.sampling import (
     SamplingParams,
     Token,
     TokenHistory,
     candidates,
+    gumbel_noise,
     log_probabilities,
     sample,
+    stream_key,
 )
 
 RNG = np.random.default_rng(5)
@@ -41,8 +42,7 @@ def test_greedy_takes_the_largest_and_the_lower_id_of_a_tie():
 
 
 def test_draws_follow_the_softmax():
-    # 64 tokens over more than TAIL_NATS, so head and tail lot both take part; 50,000 draws, 63 degrees of
-    # freedom: P(chi² > 120) < 2e-5.
+    # 50,000 draws, 63 degrees of freedom: P(chi² > 120) < 2e-5.
     logits = np.linspace(0, -5, 64).astype(np.float32)
     p = np.exp(logits.astype(float))
     counts = draws(logits, SamplingParams(), n=50_000)
@@ -50,7 +50,7 @@ def test_draws_follow_the_softmax():
 
 
 def test_the_unlikely_tail_is_drawn_as_often_as_it_should_be():
-    # 5,000 tokens 9 nats down hold 38% together: all of them are in the lot that competes as one.
+    # 5,000 tokens 9 nats down hold 38% together.
     logits = np.full(5001, -9.0, np.float32)
     logits[0] = 0
     mass = 5000 * math.exp(-9)
@@ -76,17 +76,17 @@ def test_positions_and_seeds_are_independent():
         assert chi_square(pairs, [1 / 64] * 64, 20_000) < 120
 
 
-def test_exponentials_are_unit_exponentials():
-    e = exponentials(stream_key(3, 7), np.arange(100_000))
+def test_the_noise_is_gumbel():
+    e = np.exp(-gumbel_noise(stream_key(3, 7), np.arange(100_000)).astype(float))  # unit exponentials
     assert abs(e.mean() - 1) < 0.02
     assert abs(e.var() - 1) < 0.06
     assert e.min() > 0
     assert np.isfinite(e).all()
 
 
-def test_adjacent_token_ids_are_uncorrelated():
-    e = exponentials(stream_key(0, 0), np.arange(100_000))
-    assert abs(np.corrcoef(e[:-1], e[1:])[0, 1]) < 0.02
+def test_the_noise_of_adjacent_ids_is_uncorrelated():
+    g = gumbel_noise(stream_key(0, 0), np.arange(100_000))
+    assert abs(np.corrcoef(g[:-1], g[1:])[0, 1]) < 0.02
 
 
 def test_the_same_arguments_give_the_same_token():
@@ -302,11 +302,40 @@ def test_a_bias_outside_the_vocabulary_is_refused():
 def test_the_generator_is_splitmix64():
     # Its published outputs for seed 1234567; a seed must mean the same in every version.
     outputs = [6457827717110365317, 3203168211198807973, 9817491932198370423]
-    expected = [-math.log1p(-(out / 2**64)) for out in outputs]
-    assert exponentials(1234567, np.arange(3)) == pytest.approx(expected, rel=1e-12)
+    expected = [-math.log(-math.log1p(-(out / 2**64))) for out in outputs]
+    assert gumbel_noise(1234567, np.arange(3)) == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_seed_gives_the_same_text_in_every_version():
     logits = np.zeros(1000, np.float32)
     drawn = [sample(logits, SamplingParams(), position=i, seed=2026).id for i in range(6)]
     assert drawn == [66, 218, 251, 353, 47, 3]
+
+
+def test_what_top_p_leaves_is_drawn_as_without_it():
+    rng = np.random.default_rng(0)
+    logits = (3 * rng.standard_normal(500)).astype(np.float32)
+    same = 0
+    for i in range(200):
+        free = sample(logits, SamplingParams(), position=i, seed=1).id
+        kept = candidates(logits, SamplingParams(top_p=0.9))[0]
+        same += free in kept
+        if free in kept:
+            assert sample(logits, SamplingParams(top_p=0.9), position=i, seed=1).id == free
+    assert same > 150
+
+
+@pytest.mark.parametrize(
+    ("params", "needs"),
+    [
+        ({}, False),
+        ({"temperature": 0, "top_p": 0.5, "top_k": 3, "min_p": 0.5}, False),
+        ({"logit_bias": {1: 2.0}, "repetition_penalty": 2.0, "presence_penalty": 1.0}, False),
+        ({"top_p": 0.9}, True),
+        ({"top_k": 5}, True),
+        ({"min_p": 0.1}, True),
+        ({"temperature": 0, "logprobs": 0}, True),
+    ],
+)
+def test_only_cut_distributions_and_logprobs_need_logits(params, needs):
+    assert SamplingParams(**params).needs_logits == needs

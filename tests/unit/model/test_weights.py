@@ -164,3 +164,11 @@ def test_a_file_cut_after_it_was_opened_is_an_error(tmp_path, stored, numerics):
         file.truncate(8192)
     with pytest.raises(CheckpointError, match="damaged"):
         load_weights(ckpt, ckpt.config, numerics)
+
+
+@pytest.mark.parametrize(("asked", "kind"), [(True, "q8_planes"), (False, "q8")])
+def test_the_unembedding_is_screened_where_asked_and_worth_it(tiny_folder, monkeypatch, asked, kind):
+    assert load(tiny_folder, "q8", screened_head=asked).unembedding.kind == "q8"  # too small for it
+    monkeypatch.setattr("ossia.model.weights.most_screened", lambda vocab, width: 8)
+    assert load(tiny_folder, "q8", screened_head=asked).unembedding.kind == kind
+    assert load(tiny_folder, "bf16", screened_head=asked).unembedding.kind == "bf16"

@@ -22,7 +22,15 @@ from ossia.cli.answer.opening import (
     wishes,
 )
 from ossia.cli.answer.prompt_text import checked, read_prompt
-from ossia.cli.app import App, command, model_option, option, prefix_cache_option, speculation_option
+from ossia.cli.app import (
+    App,
+    command,
+    model_option,
+    option,
+    prefix_cache_option,
+    screened_head_option,
+    speculation_option,
+)
 from ossia.cli.failures import (
     EXIT_INTERRUPTED,
     EXIT_LENGTH,
@@ -66,6 +74,7 @@ _CUTS = {
 @constraining_options
 @prefix_cache_option
 @speculation_option
+@screened_head_option
 @option("--reasoning", is_flag=True, help=M.OPT_REASONING)
 @option("--json", "as_json", is_flag=True, help=M.OPT_JSON_EVENTS)
 @click.pass_obj

@@ -8,7 +8,15 @@ import click
 
 from ossia.cli.answer.opening import Opened, answering_options, new_chat, open_model, wishes
 from ossia.cli.answer.prompt_text import checked
-from ossia.cli.app import App, command, model_option, option, prefix_cache_option, speculation_option
+from ossia.cli.app import (
+    App,
+    command,
+    model_option,
+    option,
+    prefix_cache_option,
+    screened_head_option,
+    speculation_option,
+)
 from ossia.cli.chat.plain import answer_lines
 from ossia.cli.chat.talk import Talk
 from ossia.cli.chat.terminal import TerminalChat
@@ -24,6 +32,7 @@ from ossia.hub.names import POCKET
 @answering_options
 @prefix_cache_option
 @speculation_option
+@screened_head_option
 @click.pass_obj
 def chat_command(app: App, **options: Any) -> int:
     wanted = wishes(app, options)
