@@ -137,13 +137,13 @@ class Stage:
             self.note(f"prefill_{long}", self.engine.prompt_rate(self.prompt(long)))
         self.note("peak_rss_bytes", self.engine.peak_rss_bytes)
 
-    def decode(self, rounds: int, busy_rounds: int) -> None:
-        """Every kind of decoding in turn, then beside a process that takes a core."""
+    def decode(self, figures: tuple[str, ...], rounds: int, busy_rounds: int) -> None:
+        """Each of `figures` in turn, then those beside a process that takes a core."""
         self.engine.rate([self.prompt(SHORT)], 4)
         buffer = reading_buffer(BUFFER_BYTES)
         bandwidth = [read_bandwidth(buffer), read_bandwidth(buffer)]
         for _ in range(rounds):
-            for figure in PLAIN:
+            for figure in figures:
                 rate = self.decode_once(figure)
                 bandwidth.append(read_bandwidth(buffer))
                 self.note(figure, rate, sum(bandwidth[-2:]) / 2)
@@ -178,11 +178,18 @@ def no_process() -> Iterator[None]:
 
 
 @contextmanager
-def ossia(found: FoundModel, engine: str) -> Iterator[Ours]:
+def ossia(found: FoundModel, engine: str, threads: int) -> Iterator[Engine]:
     numerics: Numerics = "bf16" if engine == OSSIA_BF16 else "q8"
     isa = "avx2" if engine == OSSIA_AVX2 else None
     started = time.perf_counter()
-    model = load(str(found.path), numerics=numerics, isa=isa, max_context=CONTEXT, speculation=False)
+    model = load(
+        str(found.path),
+        numerics=numerics,
+        isa=isa,
+        threads=threads,
+        max_context=CONTEXT,
+        speculation=False,
+    )
     ready_s = time.perf_counter() - started
     with model:
         yield Ours(model, ready_s)
@@ -209,6 +216,15 @@ class PeerEngine:
         return self.peer.rate(prompts, steps)
 
 
+@contextmanager
+def served(engine: str, options: argparse.Namespace) -> Iterator[Engine]:
+    server, more = servers(options)[engine]
+    if server is None:
+        raise SystemExit(f"where the server of {engine} is was not said")
+    with running(server, options.gguf, options.threads, more) as peer:
+        yield PeerEngine(peer)
+
+
 def warm(path: Path) -> None:
     """Read a model's files once, so that they lie in the page cache as far as there is room."""
     piece = bytearray(16 << 20)
@@ -227,31 +243,24 @@ def run_stage(stage: str, options: argparse.Namespace) -> dict[str, Any]:
     found = locate(str(synthetic_folder(options.model, settings) or options.model), settings)
     config = config_of(found)
     ours = engine.startswith(OSSIA)
-    server, more = ("", "") if ours else servers(options)[engine]
     warm(found.path if ours else options.gguf)
-    if ours:
-        with ossia(found, engine) as us:
-            run = measured(Stage(us, config.vocab_size, options.sample_s), part, options, long=LONG)
-    else:
-        with running(Path(server), options.gguf, options.threads, more) as peer:
-            it = PeerEngine(peer)
-            run = measured(Stage(it, config.vocab_size, options.sample_s), part, options, long=0)
+    with ossia(found, engine, options.threads) if ours else served(engine, options) as it:
+        run = Stage(it, config.vocab_size, options.sample_s)
+        run.note("ready_s", it.ready_s)
+        if part == "prompts":
+            run.prompts(LONG if engine == OSSIA else 0)
+        elif engine == OSSIA_AVX2:
+            run.decode(PLAIN[:1], options.rounds, 0)
+        else:
+            run.decode(PLAIN, options.rounds, options.busy_rounds)
     if engine == OSSIA and part == "decode":
         run.samples["decode_share"] = shares(run.samples["decode"], config)
     return {
         "samples": run.samples, "seconds": round(time.perf_counter() - started, 1),
-        "threads": options.threads, "isa": cpu.current().isa if ours else "", "options": more,
+        "threads": options.threads, "isa": cpu.current().isa if ours else "",
+        "options": "" if ours else servers(options)[engine][1],
         "layers": config.num_hidden_layers, "synthetic": found.synthetic,
     }  # fmt: skip
-
-
-def measured(run: Stage, part: str, options: argparse.Namespace, *, long: int) -> Stage:
-    run.note("ready_s", run.engine.ready_s)
-    if part == "prompts":
-        run.prompts(long)
-    else:
-        run.decode(options.rounds, options.busy_rounds)
-    return run
 
 
 def shares(samples: list[Sample], config: ModelConfig) -> list[Sample]:
@@ -311,7 +320,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--ik-server", type=Path)
     parser.add_argument("--llama-avx2-server", type=Path, help="llama.cpp built without AVX-512")
     parser.add_argument("--llama-options", default="-c 16384 -np 8 -kvu -fa on")
-    parser.add_argument("--ik-options", default="-c 16384 -np 8 -fa on -rtr")
+    parser.add_argument("--ik-options", default="-c 20480 -np 8 -fa on -rtr", help="its slots share nothing")
     parser.add_argument("--threads", type=int, default=cpu.default_threads())
     parser.add_argument("--passes", type=int, default=1, help="how often each engine has its turn")
     parser.add_argument("--stage", action="append", choices=STAGES, help="only these; may be repeated")

@@ -23,6 +23,7 @@ from ossia.bench.run import joint_rate
 PORT = 18478
 READY_WITHIN_S = 300
 ANSWER_WITHIN_S = 1800
+ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -34,21 +35,37 @@ class Peer:
 
     def complete(self, prompt: list[int], count: int, *, cached: bool = False) -> dict[str, float]:
         """The server's own timings of one request; `cached` lets it use what it knows of the prompt."""
-        body = request_body(prompt, count) | {"cache_prompt": cached, "id_slot": 0 if cached else -1}
-        with post("/completion", body) as answer:
-            return json.load(answer)["timings"]
+        timings = self._follow(prompt, count, cached)[1]
+        if not cached and timings["prompt_n"] != len(prompt):
+            raise SystemExit(
+                f"of {len(prompt)} tokens the server read {timings['prompt_n']:.0f}: its context?"
+            )
+        return timings
 
-    def arrivals(self, prompt: list[int], count: int) -> list[float]:
-        """When each token of one request arrived."""
-        with post("/completion", request_body(prompt, count) | {"stream": True}) as answer:
-            return [time.perf_counter() for line in answer if is_token(line)]
+    def _follow(self, prompt: list[int], count: int, cached: bool = False) -> tuple[list[float], Any]:
+        """When each token of one request arrived, and the timings that come last.
+
+        Streamed, for random ids need not be text: one of the servers fails to write such an answer as a
+        whole. Where it fails even so, it is asked again.
+        """
+        body = request_body(prompt, count) | {"cache_prompt": cached, "id_slot": 0 if cached else -1}
+        for _ in range(ATTEMPTS):
+            arrived: list[float] = []
+            with post("/completion", body) as answer:
+                for line in answer:
+                    event = event_of(line)
+                    if "timings" in event:
+                        return arrived, event["timings"]
+                    if "content" in event:
+                        arrived.append(time.perf_counter())
+        raise SystemExit(f"{ATTEMPTS} answers of the server ended before their time")
 
     def rate(self, prompts: list[list[int]], steps: int) -> float:
         """Tokens per second of all prompts together, over about `steps` steps."""
         if len(prompts) == 1:
             return self.complete(prompts[0], steps + 1)["predicted_per_second"]
         with ThreadPoolExecutor(len(prompts)) as pool:
-            return joint_rate(list(pool.map(lambda prompt: self.arrivals(prompt, steps + 1), prompts)))
+            return joint_rate(list(pool.map(lambda prompt: self._follow(prompt, steps + 1)[0], prompts)))
 
     @property
     def peak_rss_bytes(self) -> int:
@@ -63,16 +80,13 @@ class Peer:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def is_token(line: bytes) -> bool:
-    if not line.startswith(b"data:") or line[5:].strip() == b"[DONE]":
-        return False
-    return not json.loads(line[5:]).get("stop")
+def event_of(line: bytes) -> dict[str, Any]:
+    """What a line of the stream says; nothing for those between the events."""
+    return json.loads(line[5:]) if line.startswith(b"data: {") else {}
 
 
 def request_body(prompt: list[int], count: int) -> dict[str, Any]:
-    return {
-        "prompt": prompt, "n_predict": count, "temperature": 0, "ignore_eos": True, "cache_prompt": False
-    }  # fmt: skip
+    return {"prompt": prompt, "n_predict": count, "temperature": 0, "ignore_eos": True, "stream": True}
 
 
 def post(path: str, body: dict[str, Any]) -> Any:
@@ -103,18 +117,20 @@ def require_free_port() -> None:
         urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=5)
     except urllib.error.HTTPError:
         pass
-    except (urllib.error.URLError, ConnectionError):
+    except OSError:
         return
     raise SystemExit(f"something already answers at port {PORT}; it would be measured instead")
 
 
 def wait_ready(process: "subprocess.Popen[bytes]") -> None:
-    for _ in range(READY_WITHIN_S * 20):
+    """Return when it answers that it is well; while it loads it answers otherwise, late or not at all."""
+    until = time.monotonic() + READY_WITHIN_S
+    while time.monotonic() < until:
         if process.poll() is not None:
             raise SystemExit(f"the server ended with code {process.returncode}")
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=5):
                 return
-        except (urllib.error.URLError, ConnectionError):
+        except OSError:
             time.sleep(0.05)
     raise SystemExit(f"the server did not become ready within {READY_WITHIN_S} s")
