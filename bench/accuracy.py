@@ -1,6 +1,6 @@
 """How far each fast path is from exact arithmetic: KL divergence, top-1 agreement, and routing.
 
-`python bench/accuracy.py MODEL [--tokens N] [--paths q8,bf16] [--gguf FILE --llama-logits PROGRAM]
+`python bench/accuracy.py MODEL [--tokens N] [--paths q8,q8+int8,bf16] [--gguf FILE --llama-logits PROGRAM]
 [--results FILE]`. Exact is the same weights in float32 throughout (`--numerics f32`: bf16 and MXFP4 values as
 they are). Every path reads the same text in windows, each from an empty cache; compared are the
 distributions after every token, over the whole vocabulary.
@@ -34,10 +34,10 @@ from ossia.hub.sources import FoundModel, locate
 from ossia.kernels import cpu
 from ossia.model.batch import single_sequence
 from ossia.model.checkpoint import open_checkpoint
-from ossia.model.kv_cache import BLOCK, KVCache
+from ossia.model.kv_cache import BLOCK, KVCache, kv_kind
 from ossia.model.transformer import Transformer
 from ossia.model.weights import load_weights
-from ossia.settings import Numerics, load_settings
+from ossia.settings import KVKind, Numerics, load_settings
 from peers.results import Results
 
 ROOT = Path(__file__).parents[1]
@@ -88,8 +88,9 @@ def log_softmax(logits: Floats) -> NDArray[np.float64]:
     return x - np.log(np.exp(x).sum(1, keepdims=True))
 
 
-def ossia_path(found: FoundModel, numerics: Numerics, window: int) -> Forward:
-    """Our own forward pass under `numerics`, a window at a time."""
+def ossia_path(found: FoundModel, name: str, window: int) -> Forward:
+    """Our own forward pass, a window at a time; `name` is numerics, or numerics+kind of K and V."""
+    numerics, _, kind = cast("tuple[Numerics, str, KVKind | None]", name.partition("+"))
     checkpoint = open_checkpoint(found.path)
     config = checkpoint.config
     weights = load_weights(checkpoint, config, numerics)
@@ -97,7 +98,7 @@ def ossia_path(found: FoundModel, numerics: Numerics, window: int) -> Forward:
     model = Transformer(
         config,
         weights,
-        KVCache(config, numerics, blocks, blocks),
+        KVCache(config, kv_kind(numerics, kind or None), blocks, blocks),
         numerics,
         max_batch_tokens=CHUNK,
         max_sequences=1,
@@ -206,7 +207,9 @@ def main() -> None:
     parser.add_argument("model", nargs="?", default="pocket")
     parser.add_argument("--tokens", type=int, default=20_000)
     parser.add_argument("--window", type=int, default=1024)
-    parser.add_argument("--paths", default="q8,bf16", help="numerics to compare with float32")
+    parser.add_argument(
+        "--paths", default="q8,q8+int8,bf16", help="numerics, or numerics+type of the KV cache"
+    )
     parser.add_argument("--text", type=Path)
     parser.add_argument("--gguf", type=Path)
     parser.add_argument("--llama-logits", type=Path, help="bench/peers/llama_logits.cc, compiled")
@@ -216,7 +219,9 @@ def main() -> None:
     found = measure(options)
     if options.results:
         results = Results(options.results)
-        results.data.setdefault("accuracy", {})[options.model] = found
+        every = results.data.setdefault("accuracy", {})
+        known = every.get(options.model, {"paths": {}})
+        every[options.model] = found | {"paths": known["paths"] | found["paths"]}
         results.save()
     print_table(found)
 
