@@ -528,12 +528,12 @@ class Loading {
     work_.add({Transfers::Kind::pack, fd, offset, bytes, d.data, s, from_is_bf16});
   }
 
-  nb::object run(int threads) {
+  nb::object run(int threads, bool drop) {
     const Isa isa = process().isa;
     Transfers::Outcome outcome;
     {
       const nb::gil_scoped_release release;
-      outcome = work_.run(threads, isa);
+      outcome = work_.run(threads, isa, drop);
     }
     return outcome.error ? nb::object(nb::make_tuple(outcome.transfer, outcome.error)) : nb::none();
   }

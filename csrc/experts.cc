@@ -47,9 +47,6 @@ ExpertCache::ExpertCache(int64_t layers, int64_t experts, int64_t slots, const s
   void* memory = mmap(nullptr, memory_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
   memory_ = static_cast<char*>(memory);
-#ifdef MADV_HUGEPAGE
-  (void)madvise(memory, memory_bytes_, MADV_HUGEPAGE);
-#endif
   sigset_t all, before;  // signals belong to Python's threads
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -67,7 +67,8 @@ void widen(const uint16_t* from, float* to, int64_t count) {
 
 }  // namespace
 
-Transfers::Outcome Transfers::run(int threads, Isa isa) {
+Transfers::Outcome Transfers::run(int threads, Isa isa, bool drop) {
+  drop_ = drop;
   tasks_.clear();
   for (size_t i = 0; i < noted_.size(); i++)
     for (int64_t at = 0; at < noted_[i].bytes; at += kTaskBytes)
@@ -96,6 +97,7 @@ void Transfers::work(Isa isa) {
     if (i + kAhead < tasks_.size()) announce(i + kAhead);
     const int error = carry_out(tasks_[i], isa, piece.get());
     if (error) return fail(tasks_[i].transfer, error);
+    if (drop_) drop(tasks_[i]);
     done_.fetch_add(tasks_[i].bytes);
   }
 }
@@ -131,6 +133,15 @@ void Transfers::announce(size_t task) const {
   (void)posix_fadvise(t.fd, t.offset + tasks_[task].begin, tasks_[task].bytes, POSIX_FADV_WILLNEED);
 #else
   (void)task;
+#endif
+}
+
+void Transfers::drop(const Task& task) const {
+  const Transfer& t = noted_[static_cast<size_t>(task.transfer)];
+#ifdef POSIX_FADV_DONTNEED
+  if (t.kind != Kind::populate) (void)posix_fadvise(t.fd, t.offset + task.begin, task.bytes, POSIX_FADV_DONTNEED);
+#else
+  (void)t;
 #endif
 }
 

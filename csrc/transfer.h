@@ -34,7 +34,8 @@ class Transfers {
   };
 
   void add(const Transfer& t) { noted_.push_back(t); }
-  Outcome run(int threads, Isa isa);
+  // `drop`: what was read, not mapped, leaves the page cache.
+  Outcome run(int threads, Isa isa, bool drop);
   int64_t done() const { return done_.load(); }  // bytes, while a run is under way
   void stop() { stop_.store(true); }             // a run then ends within milliseconds; what it filled is not whole
 
@@ -47,6 +48,7 @@ class Transfers {
   int carry_out(const Task& task, Isa isa, void* piece);
   int fill(const Transfer& t, const Task& task, Isa isa, void* piece);
   void announce(size_t task) const;
+  void drop(const Task& task) const;
   void fail(int64_t transfer, int error);
 
   std::vector<Transfer> noted_;
@@ -54,6 +56,7 @@ class Transfers {
   std::atomic<size_t> next_{0};
   std::atomic<int64_t> done_{0};
   std::atomic<bool> stop_{false};
+  bool drop_ = false;
   std::mutex mutex_;  // of outcome_
   Outcome outcome_{-1, 0};
 };

@@ -119,7 +119,16 @@ struct Sight {  // the partial sums of four rows, and of the variances of their 
   __m512 sum, variance;
 };
 OSSIA_INLINE Sight no_sight() { return {_mm512_setzero_ps(), _mm512_setzero_ps()}; }
-OSSIA_INLINE __m128 four_rows(__m512 a) { return sum_classes(Classes{a}); }
+// Sums of four lanes of four vectors: lane 4 i + r = sum of the 128 bits i of a[r].
+OSSIA_INLINE __m512i add_across(__m512i a0, __m512i a1, __m512i a2, __m512i a3) {
+  const __m512i t0 = _mm512_add_epi32(_mm512_unpacklo_epi32(a0, a1), _mm512_unpackhi_epi32(a0, a1));
+  const __m512i t1 = _mm512_add_epi32(_mm512_unpacklo_epi32(a2, a3), _mm512_unpackhi_epi32(a2, a3));
+  return _mm512_add_epi32(_mm512_unpacklo_epi64(t0, t1), _mm512_unpackhi_epi64(t0, t1));
+}
+OSSIA_INLINE __m128 four_rows(__m512 a) {  // (p0 + p1) + (p2 + p3) of each
+  return _mm_add_ps(_mm_add_ps(_mm512_extractf32x4_ps(a, 0), _mm512_extractf32x4_ps(a, 1)),
+                    _mm_add_ps(_mm512_extractf32x4_ps(a, 2), _mm512_extractf32x4_ps(a, 3)));
+}
 OSSIA_INLINE __m128 four_sums(const Sight& s) { return four_rows(s.sum); }
 OSSIA_INLINE __m128 four_variances(const Sight& s) { return four_rows(s.variance); }
 

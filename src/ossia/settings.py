@@ -36,6 +36,7 @@ _VARIABLES = {
     "OSSIA_SCREENED_HEAD": "off: every token is chosen by all logits, even where some decide",
     "OSSIA_SPECULATION": "off: what an answer repeats is not guessed ahead",
     "OSSIA_PREFIX_CACHE": "computed prompts kept on the disk: off, on (2 GiB), a size (4GiB), or a folder",
+    "OSSIA_MAX_MEMORY": "memory a model may take, such as 8GiB; what does not fit streams from the disk",
     "OSSIA_POCKET_BASE": "the pocket base as a local file (.whl or .gguf), for machines without a registry",
 }
 
@@ -48,6 +49,8 @@ class Settings:
     the remembered model and the input history. `prefix_cache_bytes`: what computed prompts may take of the
     disk, None where they are not kept there; `prefix_cache_dir`: where, None for a folder in `cache_dir`.
     `kv_cache`: None for what goes with the numerics.
+    `max_memory_bytes`: what a model may take of memory, its experts streaming from the disk where that is not
+    enough; None for all it needs.
     """
 
     model: str | None
@@ -64,6 +67,7 @@ class Settings:
     screened_head: bool
     prefix_cache_bytes: int | None
     prefix_cache_dir: Path | None
+    max_memory_bytes: int | None
     pocket_base: Path | None
     hf_home: Path
     ollama_models: Path
@@ -99,6 +103,7 @@ def load_settings(env: Mapping[str, str] = process_environ) -> Settings:
         speculation=_choice(env, "OSSIA_SPECULATION", ("on", "off")) != "off",
         prefix_cache_bytes=prefix_cache_bytes,
         prefix_cache_dir=prefix_cache_dir,
+        max_memory_bytes=_limit(env, "OSSIA_MAX_MEMORY"),
         pocket_base=Path(env["OSSIA_POCKET_BASE"]) if env.get("OSSIA_POCKET_BASE") else None,
         hf_home=Path(env.get("HF_HOME") or home / ".cache" / "huggingface"),
         ollama_models=Path(env.get("OLLAMA_MODELS") or home / ".ollama" / "models"),
@@ -142,7 +147,7 @@ def read_prefix_cache(value: str, name: str = "OSSIA_PREFIX_CACHE") -> tuple[int
         return _PREFIX_CACHE_BYTES, None
     if "/" in value or sep in value:
         return _PREFIX_CACHE_BYTES, Path(value).expanduser()
-    if (size := _size(value)) is not None:
+    if (size := parse_size(value)) is not None:
         return size, None
     raise SettingsError(
         f"{name}={value!r} is neither off, on, a size nor a folder",
@@ -152,10 +157,27 @@ def read_prefix_cache(value: str, name: str = "OSSIA_PREFIX_CACHE") -> tuple[int
     )
 
 
-def _size(value: str) -> int | None:
-    """Bytes of a size such as 4GiB; None for what is none."""
-    size = re.fullmatch(r"([1-9]\d{0,5}) ?([KMGT])(i?)B", value, re.ASCII)
-    return None if size is None else int(size[1]) * (1024 if size[3] else 1000) ** (" KMGT".index(size[2]))
+def _limit(env: Mapping[str, str], name: str) -> int | None:
+    value = env.get(name, "")
+    if not value:
+        return None
+    size = parse_size(value)
+    if size is None:
+        raise SettingsError(
+            f"{name}={value!r} is not a size",
+            value=value,
+            limit="a size",
+            remedy=f"Set {name} to a size such as 8GiB, or unset it.",
+        )
+    return size
+
+
+def parse_size(text: str) -> int | None:
+    """Bytes of a size such as 500MB, 8GiB or 7.5 GiB; None where it is none."""
+    size = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?) ?([KMGT])(i?)B", text, re.ASCII)
+    if size is None or not float(size[1]):
+        return None
+    return int(float(size[1]) * (1024 if size[3] else 1000) ** (" KMGT".index(size[2])))
 
 
 def _locale_lang(env: Mapping[str, str]) -> Lang:

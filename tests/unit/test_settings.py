@@ -32,7 +32,7 @@ def test_the_prefix_cache_is_off_unless_switched_on():
 
 
 @pytest.mark.parametrize(
-    "value", ["yes", "4", "0GiB", "-1GB", "1.5GiB", "4gib", "4 G", "٤GiB", "1000000000TB"]
+    "value", ["yes", "4", "0GiB", "-1GB", "1.GiB", "4gib", "4 G", "٤GiB", "1000000000TB"]
 )
 def test_anything_else_is_an_error_with_a_remedy(value):
     with pytest.raises(SettingsError, match="neither off, on, a size nor a folder") as caught:
@@ -64,3 +64,10 @@ def test_speculation_is_on_unless_switched_off():
 def test_an_unknown_variable_is_an_error():
     with pytest.raises(SettingsError, match="unknown setting OSSIA_PREFIXCACHE"):
         load_settings({"OSSIA_PREFIXCACHE": "on"})
+
+
+def test_the_limit_of_memory_is_a_size_or_none():
+    assert load_settings({}).max_memory_bytes is None
+    assert load_settings({"OSSIA_MAX_MEMORY": "7.5GiB"}).max_memory_bytes == 15 << 29
+    with pytest.raises(SettingsError, match="is not a size"):
+        load_settings({"OSSIA_MAX_MEMORY": "on"})

@@ -14,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from ossia.cli.messages import M, message
-from ossia.settings import KVKind, Lang, Numerics, Settings, read_prefix_cache
+from ossia.settings import KVKind, Lang, Numerics, Settings, parse_size, read_prefix_cache
 
 CommandTable = Mapping[str, tuple[str, Enum]]
 """For each command the module that holds ``<name>_command``, and its line in the group's help."""
@@ -207,6 +207,21 @@ screened_head_option = option(
     help=M.OPT_SCREENED_HEAD,
 )
 """Whether tokens are chosen by half of the LM head; for commands that load a model."""
+
+
+def _set_max_memory(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is None:
+        return
+    app, size = ctx.ensure_object(App), parse_size(value)
+    if size is None:
+        raise click.BadParameter(app.say(M.NOT_A_SIZE, value=value), ctx, param)
+    app.settings = replace(app.settings, max_memory_bytes=size)
+
+
+memory_option = option(
+    "--max-memory", metavar="SIZE", expose_value=False, callback=_set_max_memory, help=M.OPT_MAX_MEMORY
+)
+"""Adds ``--max-memory`` to a command that loads a model."""
 
 
 def _set_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:

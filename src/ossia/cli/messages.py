@@ -101,6 +101,15 @@ class M(Enum):
         "What the KV cache holds: bf16, int8 (half the memory), f32.",
         "KV 캐시에 담는 형식: bf16, int8(메모리 절반), f32.",
     )
+    OPT_MAX_MEMORY = Text(
+        "Memory the model may take, such as 8GiB; experts beyond it are read from the disk as needed.",
+        "모델이 쓸 메모리(예: 8GiB). 넘치는 전문가는 필요할 때 디스크에서 읽습니다.",
+    )
+    NOT_A_SIZE = Text("{value} is not a size such as 8GiB", "{value}: 8GiB 같은 크기가 아닙니다")
+    STREAMED = Text(
+        "experts: {share} found in memory, {size} read from the disk",
+        "전문가: {share}가 메모리에 있었고 디스크에서 {size} 읽음",
+    )
     OPT_THREADS = Text("Threads the kernels may use.", "커널이 쓸 스레드 수.")
     OPT_PREFIX_CACHE = Text(
         "Keep computed prompts on the disk, for the next start: on, off, a size such as 4GiB, or a folder.",
@@ -363,8 +372,8 @@ class M(Enum):
     INFO_AVAILABLE = Text("available now", "지금 남은 메모리")
     INFO_FITS = Text("fits", "들어갑니다")
     INFO_TIGHT = Text(
-        "tight: {missing} short, so weights are read from the disk again now and then",
-        "빠듯합니다: {missing} 모자라 가끔 디스크에서 가중치를 다시 읽습니다",
+        "tight: {missing} short; runs with --max-memory {option}, the rest streaming from the disk",
+        "빠듯합니다: {missing} 모자랍니다. --max-memory {option}이면 나머지를 디스크에서 읽으며 돌아갑니다",
     )
     INFO_DOES_NOT_FIT = Text("does not fit: {missing} short", "들어가지 않습니다: {missing} 모자람")
     INFO_EXPERTS = Text("{used} of {all} experts", "전문가 {all}개 가운데 {used}개")

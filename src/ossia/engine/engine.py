@@ -27,10 +27,12 @@ from ossia.engine.snapshots import SnapshotStore, open_store
 from ossia.engine.speculation import LONGEST_DRAFT, Speculation
 from ossia.engine.switch_interval import SwitchInterval
 from ossia.errors import InputError
+from ossia.kernels.experts import ExpertCounts
 from ossia.model.batch import Batch
 from ossia.model.config import ModelConfig
 from ossia.model.head import Answer
 from ossia.model.kv_cache import BLOCK, KVCache, block_bytes, kv_kind
+from ossia.model.memory.streaming import StreamedExperts
 from ossia.model.sampling import Ask, SamplingParams, Token, sample
 from ossia.model.transformer import Transformer
 from ossia.model.weights import Weights
@@ -84,6 +86,7 @@ class EngineStats:
     window_blocks: int
     window_blocks_in_use: int
     window_blocks_free: int
+    experts: ExpertCounts | None = None  # where they stream: asked for, read
 
 
 @dataclass(slots=True)
@@ -113,6 +116,7 @@ class Engine:
         options: EngineOptions,
         observer: LogitsObserver | None = None,
         disk: SnapshotStore | None = None,
+        streamed: StreamedExperts | None = None,
     ) -> None:
         self.vocab_size = vocab_size
         self.context_length = min(plan.context_length, model_context)
@@ -131,6 +135,7 @@ class Engine:
             disk=disk,
         )
         self._disk = disk
+        self._streamed = streamed
         self._scheduler = Scheduler(
             self._paging,
             max_batch_tokens=options.max_batch_tokens,
@@ -234,6 +239,7 @@ class Engine:
             window_blocks=window.num_blocks,
             window_blocks_in_use=window.in_use,
             window_blocks_free=window.free,
+            experts=self._streamed.counts if self._streamed else None,
         )
 
     def _forward(self, chunks: list[Chunk]) -> Row[Answer]:
@@ -363,7 +369,7 @@ def build_engine(
         window_bytes=block_bytes(config, kind, "window"),
         sliding_window=config.sliding_window,
         model_context=config.max_position_embeddings,
-        mapped_bytes=_mapped_bytes(weights),
+        mapped_bytes=weights.mapped_bytes,
     )
     store = KVCache(config, kind, plan.full_blocks, plan.window_blocks)
     model = Transformer(
@@ -388,10 +394,5 @@ def build_engine(
         disk=open_store(options.snapshots, config, numerics, kind, store.views)
         if options.snapshots
         else None,
+        streamed=weights.streamed,
     )
-
-
-def _mapped_bytes(weights: Weights) -> int:
-    """Weights that lie in the checkpoint's pages: experts in MXFP4, and the embedding."""
-    experts = [m for layer in weights.layers for m in (layer.gate_up, layer.down) if m.kind == "mxfp4"]
-    return weights.embedding.nbytes + sum(m.nbytes for m in experts)

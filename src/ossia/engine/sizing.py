@@ -5,12 +5,11 @@ The pools are set aside as address space; pages that are never written cost noth
 
 from dataclasses import dataclass
 
-import psutil
-
 from ossia.engine.paging import window_blocks_needed
 from ossia.engine.snapshots import SnapshotOptions
 from ossia.errors import ContextLengthError, InputError, MemoryLimitError
 from ossia.model.kv_cache import BLOCK
+from ossia.model.memory.available import available_memory
 from ossia.settings import KVKind
 
 GIB = 1 << 30
@@ -92,7 +91,7 @@ def plan_pools(
             limit=model_context,
             remedy=f"Choose a context up to {model_context:,} tokens.",
         )
-    available = psutil.virtual_memory().available if available_bytes is None else available_bytes
+    available = available_memory() if available_bytes is None else available_bytes
     context = options.max_context or model_context
     block = full_bytes, window_bytes
     needed = _least(options, context, sliding_window)

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
-import psutil
-
-from ossia.hub.load import Fit, fit
 from ossia.hub.sources import FoundModel, locate
 from ossia.model.checkpoint import read_config
 from ossia.model.config import ModelConfig
 from ossia.model.kv_cache import kv_kind
+from ossia.model.memory.available import available_memory
+from ossia.model.memory.fit import Fit, fit
 from ossia.model.plan import MemoryPlan, ParameterCount, count_parameters, memory_plan
 from ossia.settings import KVKind, Numerics, Settings, load_settings
 
@@ -56,7 +55,7 @@ def describe(
     context = min(context or CONTEXT, config.max_position_embeddings)
     kind = kv_kind(numerics, settings.kv_cache)
     plan = memory_plan(config, numerics, context, sequences, kv_cache=kind)
-    available = psutil.virtual_memory().available
+    available = available_memory()
     return ModelInfo(
         model=model,
         architecture="gpt_oss",

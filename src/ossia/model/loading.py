@@ -60,6 +60,7 @@ class Jobs:
     checkpoint: AnyCheckpoint
     numerics: Numerics
     populate: bool
+    drop: bool = False  # from the page cache, what was read into memory of our own
     noted: list[_Job] = field(default_factory=list[_Job])
     left: list[_Left] = field(default_factory=list[_Left])
     vectors: dict[str, Floats] = field(default_factory=dict[str, Floats])
@@ -192,8 +193,8 @@ class Jobs:
         left = sorted(self.left, key=lambda entry: checkpoint.position(entry.name))
         for entry in left:
             entry.note(loading, *checkpoint.source(entry.name))
-        if failure := carry_out(loading, threads, tell):
-            raise _failed(checkpoint, left[failure[0]].name, failure[1])
+        if failure := carry_out(loading, threads, tell, drop=self.drop):
+            raise failed(checkpoint, left[failure[0]].name, failure[1])
         return loading.done()
 
     def _run_noted(self, threads: int, tell: Callable[[int], None]) -> None:
@@ -303,10 +304,11 @@ def _note_pack(
 
 def _require_finite(checkpoint: AnyCheckpoint, name: str, finite: bool) -> None:
     if not finite:
-        raise _failed(checkpoint, name, NOT_FINITE)
+        raise failed(checkpoint, name, NOT_FINITE)
 
 
-def _failed(checkpoint: AnyCheckpoint, name: str, error: int) -> CheckpointError:
+def failed(checkpoint: AnyCheckpoint, name: str, error: int) -> CheckpointError:
+    """Why tensor `name` cannot be used: ENDED, NOT_FINITE, or the system's error number."""
     file = checkpoint.position(name)[0]
     told = {NOT_FINITE: f"{name} holds inf or NaN", ENDED: f"it ends inside {name}"}
     why = told.get(error) or f"{name} cannot be read ({os.strerror(error)})"

@@ -28,6 +28,7 @@ from ossia.model.batch import Batch, Ints
 from ossia.model.config import ModelConfig
 from ossia.model.head import Answer, Head
 from ossia.model.kv_cache import KVCache, layer_group
+from ossia.model.memory.pages import MappedRows
 from ossia.model.rope import RopeTable
 from ossia.model.sampling import Ask
 from ossia.model.weights import Weights
@@ -64,12 +65,14 @@ class Transformer:
         self._inputs = _Inputs.allocate(max_batch_tokens, max_sequences, max_blocks, config.head_dim)
         self._scratch = _Scratch.allocate(config, numerics, max_batch_tokens)
         self.head = Head(weights.unembedding, weights.screen, max_logit_rows or max_sequences)
+        self._embedding_pages = MappedRows(weights.embedding)
         self._programs: OrderedDict[tuple[int, int], Program] = OrderedDict()
 
     def forward(self, batch: Batch) -> Floats:
         """Logits (n, V) of `batch.logit_rows`; K and V of all its tokens are in the cache afterwards.
 
-        The result is a view, overwritten by the next call.
+        The result is a view, overwritten by the next call. Raises CheckpointError where experts that stream
+        cannot be read.
         """
         n = batch.logit_rows.size
         self._run(batch, [None] * n)
@@ -87,7 +90,17 @@ class Transformer:
         self._rope.write(batch.positions, self._inputs.cos[:t], self._inputs.sin[:t])
         if self.head.ask(asks):
             self._programs.clear()
-        self._program(t, n).run()
+        self._run_program(self._program(t, n))
+        self._embedding_pages.touched(t)
+
+    def _run_program(self, program: Program) -> None:
+        try:
+            program.run()
+        except OSError:
+            streamed = self._weights.streamed
+            if streamed is not None and (failure := streamed.failure()):
+                raise failure from None
+            raise
 
     def routing(self, tokens: int) -> Ints:
         """Experts (layers, tokens, K) that the first tokens of the last batch were sent to, best first."""
@@ -105,6 +118,7 @@ class Transformer:
     def _record(self, t: int, n: int) -> Program:
         c, inp, s, weights = self.config, self._inputs.head(t, n), self._scratch.head(t), self._weights
         eps, scale = c.rms_norm_eps, c.head_dim**-0.5
+        cache = weights.streamed.cache if weights.streamed else None
         p = Program()
         embed(p, weights.embedding, inp.token_ids, s.x)  # (T, H)
         for i, (w, kv) in enumerate(zip(weights.layers, self._kv.layers, strict=True)):
@@ -124,7 +138,7 @@ class Transformer:
             route(p, s.normed, w.router, w.router_bias, c.num_experts_per_tok, s.experts[i], s.shares)
             moe(
                 p, s.hidden, s.experts[i], s.shares, w.gate_up, w.gate_up_bias, w.down, w.down_bias,
-                c.swiglu_limit, c.swiglu_alpha, s.x,
+                c.swiglu_limit, c.swiglu_alpha, s.x, cache, i,
             )  # fmt: skip
         if n:
             last = self._scratch.head(n)  # hidden and normed are free again

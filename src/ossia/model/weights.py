@@ -13,9 +13,10 @@ from ossia.kernels import cpu
 from ossia.kernels.asked import Screen
 from ossia.kernels.head import most_screened, screen
 from ossia.kernels.tensors import Matrix
-from ossia.model.checkpoint import AnyCheckpoint
+from ossia.model.checkpoint import AnyCheckpoint, Checkpoint
 from ossia.model.config import ModelConfig
 from ossia.model.loading import Jobs, Progress
+from ossia.model.memory.streaming import StreamedExperts, stream_experts
 from ossia.settings import Numerics
 
 Floats = NDArray[np.float32]
@@ -42,14 +43,24 @@ class LayerWeights:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The whole model. `embedding` (V, H) stays mapped: bf16's bits, or float32. `screen`: how tokens may be
-    chosen by half of the unembedding."""
+    """The whole model. `embedding` (V, H) stays mapped: bf16's bits, or float32.
+
+    `screen`: how tokens may be chosen by half of the unembedding. `streamed`: where the experts come from, if
+    not all are in memory; the layers then only describe them.
+    """
 
     embedding: NDArray[Any]
     layers: tuple[LayerWeights, ...]
     norm: Floats  # (H,)
     unembedding: Matrix  # (1, V, H)
     screen: Screen | None = None
+    streamed: StreamedExperts | None = None
+
+    @property
+    def mapped_bytes(self) -> int:
+        """Weights that lie in the checkpoint's pages: the embedding, and MXFP4 experts that do not stream."""
+        pairs = ((layer.gate_up, layer.down) for layer in self.layers if not self.streamed)
+        return self.embedding.nbytes + sum(m.nbytes for pair in pairs for m in pair if m.kind == "mxfp4")
 
 
 def load_weights(
@@ -59,22 +70,32 @@ def load_weights(
     progress: Progress | None = None,
     populate: bool = True,
     screened_head: bool = True,
+    *,
+    slots: int | None = None,
+    drop: bool = False,
 ) -> Weights:
     """Map the experts and pack the dense matrices of `checkpoint`, on as many threads as the kernels use.
 
     `populate` brings the experts' pages into memory too, for where they fit; else they come when first used.
     `screened_head` stores an int8 unembedding so that choosing a token reads half of it, where that pays.
+    `slots`: leave MXFP4 experts of a Checkpoint on the disk but for so many, at least one layer's. `drop`:
+    dense parts that were read leave the page cache, where memory is too short for both.
     `progress` is called from the calling thread, with (bytes done, bytes in all).
     Raises CheckpointError where the disk fails or a value of a dense part is inf or NaN.
     """
-    jobs = Jobs(checkpoint, numerics, populate)
+    jobs = Jobs(checkpoint, numerics, populate and slots is None, drop)
     layers = tuple(_layer(jobs, config, f"model.layers.{n}.") for n in range(config.num_hidden_layers))
     norm, head = jobs.vector("model.norm.weight"), jobs.dense("lm_head.weight")
     embedding = jobs.embedding("model.embed_tokens.weight")
     jobs.run(cpu.current().threads, progress)
+    streamed = None
+    if slots is not None:
+        assert isinstance(checkpoint, Checkpoint), "experts stream from safetensors alone"
+        streamed = stream_experts(checkpoint, slots)
+    screened = None
     if screened_head and numerics == "q8" and most_screened(config.vocab_size, config.hidden_size):
-        return Weights(embedding, layers, norm, *screen(head))
-    return Weights(embedding, layers, norm, head)
+        head, screened = screen(head)
+    return Weights(embedding, layers, norm, head, screened, streamed)
 
 
 def _layer(jobs: Jobs, c: ModelConfig, at: str) -> LayerWeights:

@@ -3,6 +3,7 @@
 import json
 from collections import namedtuple
 from dataclasses import replace
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -19,10 +20,9 @@ from ossia.errors import (
 )
 from ossia.hub import load as loading
 from ossia.hub.card import card_of
-from ossia.hub.load import fit, load, require_memory
+from ossia.hub.load import load
 from ossia.hub.sources import FoundModel
 from ossia.model.config import config_from_dict
-from ossia.model.plan import memory_plan
 from ossia.posttrain.data import scenarios
 
 Memory = namedtuple("Memory", "available")
@@ -32,36 +32,6 @@ CONFIG_20B = {
     "num_experts_per_tok": 4, "vocab_size": 201088, "sliding_window": 128, "max_position_embeddings": 131072,
     "quantization_config": {"quant_method": "mxfp4"},
 }  # fmt: skip
-
-
-def test_fit_has_three_answers():
-    config = config_from_dict(CONFIG_20B)
-    plan = memory_plan(config, "q8", 8192)
-    mapped = plan.experts + plan.embedding
-    assert fit(plan, config, plan.total) == "fits"
-    assert fit(plan, config, plan.total - 1) == "tight"
-    assert fit(plan, config, plan.total - mapped // 2) == "tight"
-    assert fit(plan, config, plan.total - mapped // 2 - 1) == "too large"
-
-
-def test_unquantised_experts_are_the_process_own_memory():
-    config = config_from_dict({key: value for key, value in CONFIG_20B.items() if "quant" not in key})
-    plan = memory_plan(config, "q8", 8192)
-    assert fit(plan, config, plan.total - plan.embedding) == "too large"
-
-
-def test_too_little_memory_is_refused_with_both_numbers(monkeypatch):
-    config = config_from_dict(CONFIG_20B)
-    plan = memory_plan(config, "q8", 8192)
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: Memory(4 * 10**9))
-    with pytest.raises(
-        MemoryLimitError, match=r"needs at least \d\.\d GB .* 4\.0 GB are available"
-    ) as caught:
-        require_memory("openai/gpt-oss-20b", plan, config)
-    assert caught.value.limit == 4 * 10**9
-    assert caught.value.value > caught.value.limit
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: Memory(10**11))
-    require_memory("openai/gpt-oss-20b", plan, config)
 
 
 @pytest.fixture
@@ -135,7 +105,10 @@ def test_a_tokenizer_larger_than_the_vocabulary_is_refused(settings, write_check
 def test_gpt_oss_without_a_tokenizer_file_uses_the_packaged_vocabulary(tmp_path):
     """As its original/ layout comes."""
     model = FoundModel("openai/gpt-oss-20b", "huggingface", tmp_path, "safetensors", 0)
-    assert loading._tokenizer(model, config_from_dict(CONFIG_20B)).markers.start == 200006
+    assert (
+        loading._tokenizer(model, SimpleNamespace(config=config_from_dict(CONFIG_20B))).markers.start
+        == 200006
+    )
 
 
 def test_a_missing_tokenizer_is_refused(settings, write_checkpoint):
@@ -208,3 +181,18 @@ def test_a_model_with_a_vocabulary_of_its_own_is_not_called_openais(tmp_path):
     config = config_from_dict(CONFIG_20B | {"vocab_size": 1024})
     card = card_of(FoundModel("mine", "ossia", tmp_path, "safetensors", 0), config, 131072)
     assert (card.identity, card.knowledge_cutoff) == (None, None)
+
+
+def test_a_limit_of_memory_that_is_too_small_names_the_smallest(settings, write_checkpoint):
+    write_checkpoint(settings.data_dir / "models" / "mine")
+    with pytest.raises(
+        MemoryLimitError, match=r"mine does not run in 0\.10 GiB of memory: it needs \d\.\dGiB"
+    ):
+        load("mine", settings=settings, max_memory="0.1GiB")
+
+
+@pytest.mark.parametrize("size", ["8", "GiB", "-1GiB", 0, "0GiB", "8 gib"])
+def test_a_limit_that_is_no_size_is_refused(settings, write_checkpoint, size):
+    write_checkpoint(settings.data_dir / "models" / "mine")
+    with pytest.raises(SettingsError, match="max_memory"):
+        load("mine", settings=settings, max_memory=size)

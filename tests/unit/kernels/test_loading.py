@@ -151,3 +151,14 @@ def test_arrays_of_a_wrong_type_are_refused():
     read_only.flags.writeable = False
     with pytest.raises(AssertionError, match="writable"):
         loading.read(read_only, 0, 0)
+
+
+def test_what_is_dropped_from_the_cache_arrived_all_the_same(tmp_path, rng):
+    values = rng.integers(0, 256, 1 << 20).astype(np.uint8)
+    (tmp_path / "w").write_bytes(values.tobytes())
+    out = np.empty_like(values)
+    with (tmp_path / "w").open("rb") as file:
+        loading = Loading()
+        loading.read(out, file.fileno(), 0)
+        assert carry_out(loading, 1, ignored, drop=True) is None
+    np.testing.assert_array_equal(out, values)

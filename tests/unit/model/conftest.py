@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "oracle"))
@@ -26,3 +27,8 @@ def stored(tensors):
 def tiny_folder(stored, tmp_path_factory):
     """A folder with the tiny model in the published layout, three shards."""
     return write_checkpoint(tmp_path_factory.mktemp("tiny"), stored, quantised(CONFIG), shards=3)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)

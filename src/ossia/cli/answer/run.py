@@ -25,6 +25,7 @@ from ossia.cli.answer.prompt_text import checked, read_prompt
 from ossia.cli.app import (
     App,
     command,
+    memory_option,
     model_option,
     option,
     prefix_cache_option,
@@ -67,6 +68,7 @@ _CUTS = {
 @command("run", help=M.HELP_RUN)
 @click.argument("prompt", nargs=-1, metavar="[PROMPT...|-]")
 @model_option
+@memory_option
 @option("--effort", metavar="EFFORT[,…]", help=M.OPT_EFFORTS)
 @answering_options
 @option("--stop", multiple=True, metavar="TEXT", help=M.OPT_STOP)

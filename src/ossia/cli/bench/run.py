@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ossia.bench.report import Figure, Report
 from ossia.bench.run import QUICK, Plan, bench_model
-from ossia.cli.app import App, command, model_option, option, screened_head_option
+from ossia.cli.app import App, command, memory_option, model_option, option, screened_head_option
 from ossia.cli.bench.words import W
 from ossia.cli.messages import M
 from ossia.cli.models.progress import showing_progress
@@ -34,6 +34,7 @@ _NAMES = {
 @click.argument("name", metavar="[MODEL]", required=False)
 @model_option
 @option("--depth", type=click.IntRange(1), metavar="N", help=W.OPT_DEPTH)
+@memory_option
 @option("--quick", is_flag=True, help=W.OPT_QUICK)
 @screened_head_option
 @option("--json", "as_json", is_flag=True, help=M.OPT_JSON)

@@ -11,6 +11,7 @@ from ossia.cli.answer.prompt_text import checked
 from ossia.cli.app import (
     App,
     command,
+    memory_option,
     model_option,
     option,
     prefix_cache_option,
@@ -28,6 +29,7 @@ from ossia.hub.names import POCKET
 
 @command("chat", help=M.HELP_CHAT)
 @model_option
+@memory_option
 @option("--effort", type=click.Choice(EFFORTS), help=M.OPT_EFFORT)
 @answering_options
 @prefix_cache_option

@@ -16,8 +16,9 @@ from ossia.cli.models.progress import showing_progress
 from ossia.cli.screen import for_stream
 from ossia.hub.cache import human
 from ossia.hub.default import choose_default
-from ossia.hub.info import Fit, ModelInfo, describe, fit
+from ossia.hub.info import ModelInfo, describe
 from ossia.hub.verify import Verification, verify
+from ossia.model.memory.fit import Fit, fit, largest_offer, needed
 from ossia.model.plan import MemoryPlan, memory_plan
 
 _CONTEXTS = (8192, 32768)  # planned for besides the model's own limit
@@ -98,9 +99,10 @@ def _memory_table(info: ModelInfo, plans: dict[int, MemoryPlan], app: App) -> Ta
         weights = plan.experts + plan.embedding + plan.dense
         cache, work = plan.kv_full + plan.kv_window, plan.activations + plan.logits
         said, style = _FITS[fit(plan, info.config, info.available_bytes, mapped=info.model.mapped)]
-        missing = human(max(plan.total - info.available_bytes, 0))
+        missing = human(max(needed(plan, mapped=info.model.mapped) - info.available_bytes, 0))
+        option = largest_offer(plan, info.config, info.available_bytes)
         sizes = map(human, (weights, cache, work, plan.total))
-        table.add_row(f"{length:,}", *sizes, Text(app.say(said, missing=missing), style=style))
+        table.add_row(f"{length:,}", *sizes, Text(app.say(said, missing=missing, option=option), style=style))
     return table
 
 
@@ -123,7 +125,8 @@ def _verdict(checked: Verification, app: App) -> str:
 def _to_dict(info: ModelInfo, plans: dict[int, MemoryPlan], checked: Verification | None) -> dict[str, Any]:
     def planned(plan: MemoryPlan) -> dict[str, Any]:
         verdict = fit(plan, info.config, info.available_bytes, mapped=info.model.mapped)
-        return {**asdict(plan), "total": plan.total, "fit": verdict}
+        offer = largest_offer(plan, info.config, info.available_bytes) if verdict == "tight" else None
+        return {**asdict(plan), "total": plan.total, "fit": verdict, "max_memory": offer}
 
     return {
         "name": info.model.name,
