@@ -16,7 +16,7 @@ namespace ossia {
 namespace {
 
 constexpr int64_t kDiskBlock = 4096;       // what direct reads must be aligned to, in file and memory
-constexpr int64_t kReadBytes = 1 << 20;    // several at once keep a disk busy
+constexpr int64_t kReadBytes = 512 << 10;  // several at once keep a disk busy
 constexpr double kMemory = 1.0 - 1.0 / 128;  // of the moving average, per token
 
 int64_t up(int64_t bytes) { return (bytes + kDiskBlock - 1) / kDiskBlock * kDiskBlock; }

@@ -17,7 +17,7 @@ ExpertCache = _native.ExpertCache
 
 PARTS = 4  # of an expert: gate_up's blocks and scales, down's blocks and scales
 ENDED = -1  # an error beside the system's: the file is too short
-_READERS = 8  # with a MiB each under way a disk is kept busy
+_READERS = 8  # with half a MiB each under way a disk is kept busy
 _DISK_BLOCK = 4096
 
 

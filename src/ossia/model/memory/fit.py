@@ -20,7 +20,7 @@ Fit = Literal["fits", "tight", "too large"]
 
 GIB = 1 << 30
 _STEP = GIB // 10  # limits are offered in tenths of a GiB
-_LATER = 160 << 20  # what a process takes besides: tokenizer, grammar, file buffers, the allocator's waste
+_LATER = 288 << 20  # what a process takes besides: tokenizer, grammar, buffers, page cache of what it reads
 
 
 @dataclass(frozen=True, slots=True)
