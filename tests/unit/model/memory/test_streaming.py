@@ -24,7 +24,7 @@ def transformer(folder, slots=None):
     checkpoint = open_checkpoint(folder)
     config = checkpoint.config
     weights = load_weights(checkpoint, config, "q8", slots=slots)
-    return Transformer(config, weights, KVCache(config, "q8", 4, 4), "q8", 64, 2, 4), weights.streamed
+    return Transformer(config, weights, KVCache(config, "bf16", 4, 4), "q8", 64, 2, 4), weights.streamed
 
 
 def logits(model, ids, first=0):
