@@ -82,7 +82,6 @@ def bench_model(
     started = time.perf_counter()
     # Without speculation: a roofline counts every token, and answers to random prompts may repeat themselves.
     settings = replace(settings, speculation=False)
-    settings = replace(settings, speculation=False)  # random weights repeat themselves as no answer does
     with load(str(found.path), max_context=context, progress=progress, settings=settings) as model:
         loaded = time.perf_counter() - started
         assert config is not None, "an incomplete model was loaded"
