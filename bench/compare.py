@@ -265,7 +265,7 @@ def run_stage(stage: str, options: argparse.Namespace) -> dict[str, Any]:
 
 def shares(samples: list[Sample], config: ModelConfig) -> list[Sample]:
     """The bytes that decoding read, per second, as a share of what the probe beside it read."""
-    read = decode_cost(config, "q8", 1, SHORT).read_bytes
+    read = decode_cost(config, "q8", 1, SHORT, screened=load_settings().screened_head).read_bytes
     return [(rate * read / bandwidth, bandwidth) for rate, bandwidth in samples if bandwidth]
 
 
