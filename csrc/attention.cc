@@ -107,23 +107,39 @@ OSSIA_INLINE void scores(const float* q, const Tile<T>& tile, int64_t d, Range s
   for (; column < seen.last(); column++) score_columns<R, 1>(q, tile, d, column, p);
 }
 
-// Scores to weights, in place, 0 for keys out of sight; what the sums so far shrink by.
-template <int R>
+// The scores at 16 n, -inf for keys out of sight, which may hold anything.
+template <bool whole>
+OSSIA_INLINE V seen_scores(const float* p, int64_t n, Range seen) {
+  if (whole) return load(p + kLanes * n);
+  static const float count[kLanes] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const V j = add(load(count), set1(static_cast<float>(kLanes * n))), low = set1(-INFINITY);
+  const V below_end = where_less(j, set1(static_cast<float>(seen.end)), load(p + kLanes * n), low);
+  return where_less(j, set1(static_cast<float>(seen.begin)), low, below_end);
+}
+
+// Scores to weights, in place; what the sums so far shrink by.
+template <bool whole, int R>
 OSSIA_INLINE void soften(float (*p)[kTile], Range seen, State* s, float* shrink) {
   alignas(64) float fall[kLanes] = {};
+  const int64_t first = whole ? 0 : seen.first(), last = whole ? 4 : seen.last();
   for (int r = 0; r < R; r++) {
-    for (int64_t j = 0; j < seen.begin; j++) p[r][j] = -INFINITY;
-    for (int64_t j = seen.end; j < kTile; j++) p[r][j] = -INFINITY;
-    const V low = max(load(p[r]), load(p[r] + 16)), high = max(load(p[r] + 32), load(p[r] + 48));
-    const float top = tree_max(max(low, high)), m = s[r].m > top ? s[r].m : top;
+    V most = seen_scores<whole>(p[r], first, seen);
+    if (!whole) store(p[r] + kLanes * first, most);
+    for (int64_t n = first + 1; n < last; n++) {
+      const V x = seen_scores<whole>(p[r], n, seen);
+      if (!whole) store(p[r] + kLanes * n, x);
+      most = max(most, x);
+    }
+    const float top = tree_max(most), m = s[r].m > top ? s[r].m : top;
     fall[r] = s[r].m - m;
     s[r].m = m;
   }
   store(shrink, exp(load(fall)));
   for (int r = 0; r < R; r++) {
-    V e[4];
+    V e[4] = {zero(), zero(), zero(), zero()};
 #pragma GCC unroll 4
     for (int n = 0; n < 4; n++) {
+      if (!whole && (n < first || n >= last)) continue;
       e[n] = exp(sub(load(p[r] + kLanes * n), set1(s[r].m)));
       store(p[r] + kLanes * n, e[n]);
     }
@@ -165,7 +181,10 @@ void some_heads(const float* q, const Tile<T>& tile, Range seen, int64_t d, Stat
   constexpr int N = columns(R);
   alignas(64) float p[R][kTile], shrink[kLanes];
   scores<R>(q, tile, d, seen, p);
-  soften<R>(p, seen, s, shrink);
+  if (seen.begin == 0 && seen.end == kTile)
+    soften<true, R>(p, seen, s, shrink);
+  else
+    soften<false, R>(p, seen, s, shrink);
   if (tile.v_scales)
     for (int r = 0; r < R; r++)
       for (int64_t n = kLanes * seen.first(); n < kLanes * seen.last(); n += kLanes)
