@@ -103,3 +103,16 @@ def test_alone_it_lists_its_commands(app: App, capsys: Capture) -> None:
 def test_the_quick_plan_is_the_shorter_one() -> None:
     assert run.QUICK.rounds < Plan().rounds
     assert run.QUICK.sample_s < Plan().sample_s
+
+
+def test_depth_says_that_keys_and_values_are_random(
+    app: App, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ossia.bench.depth._BUFFER_BYTES", 1 << 20)
+    command = ["bench", "depth", "tiny-1-layers", "--quick", "--depth", "100", "--kv-cache", "int8"]
+    assert execute(command, app) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("Random weights")
+    assert lines[2].startswith("Keys and values of the long context are random: int8")
+    assert "decode after 100 tokens" in lines[6]
+    assert lines[-1].startswith("planned for ")

@@ -7,6 +7,7 @@ from ossia.cli.bench.words import W
 
 _TABLE: CommandTable = {
     "make": ("ossia.cli.bench.make", W.CMD_MAKE),
+    "depth": ("ossia.cli.bench.depth", W.CMD_DEPTH),
     "run": ("ossia.cli.bench.run", W.CMD_RUN),
 }
 

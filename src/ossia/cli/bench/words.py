@@ -14,6 +14,28 @@ class W(Enum):
         "공개된 구조 그대로 무작위 가중치 체크포인트를 만듭니다.",
     )
     CMD_RUN = Text("Measure a model on this machine.", "이 컴퓨터에서 모델의 속도를 잽니다.")
+    CMD_DEPTH = Text(
+        "Measure decoding behind a long context of random keys and values.",
+        "무작위 키와 값으로 채운 긴 문맥 뒤의 디코딩 속도를 잽니다.",
+    )
+    HELP_DEPTH = Text(
+        "Measure decoding behind 32 tokens and behind many, in turn. The keys and values of the long "
+        "context are random, not computed: reading them takes the same time, and a prompt of that length "
+        "need not be waited for. MODEL is as for `ossia bench run`.",
+        "32토큰 뒤와 긴 문맥 뒤의 디코딩을 번갈아 잽니다. 긴 문맥의 키와 값은 계산하지 않고 "
+        "무작위로 채웁니다. 읽는 시간은 같고, 긴 프롬프트를 기다리지 않아도 됩니다. MODEL은 "
+        "`ossia bench run`과 같습니다.",
+    )
+    OPT_RANDOM_DEPTH = Text("Tokens before the decoding.", "디코딩 앞에 놓이는 토큰 수.")
+    RANDOM_KV = Text(
+        "Keys and values of the long context are random: {kind}, {size} in the full layers.",
+        "긴 문맥의 키와 값은 무작위입니다: {kind}, 전체 어텐션 층에서 {size}.",
+    )
+    COL_OF_SHORT = Text("of the short context's", "짧은 문맥 대비")
+    WHOLE_CONTEXT = Text(
+        "planned for {context:,} tokens: weights {weights}, KV cache {kv}, working {work}, total {total}",
+        "{context:,}토큰에 드는 메모리: 가중치 {weights}, KV 캐시 {kv}, 작업용 {work}, 합계 {total}",
+    )
     HELP_BENCH = Text(
         "Measure what a model reaches on this machine, beside what the machine could give.",
         "모델이 이 컴퓨터에서 내는 속도를 컴퓨터의 한계와 나란히 잽니다.",
