@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ossia.bench.run import joint_rate
@@ -99,12 +100,24 @@ def post(path: str, body: dict[str, Any]) -> Any:
 @contextmanager
 def running(server: Path, gguf: Path, threads: int, more: str = "") -> Iterator[Peer]:
     """Start `server` on this machine only, with further command-line options in `more`."""
-    command = [str(server), "-m", str(gguf), "-t", str(threads), "--host", "127.0.0.1", "--port", str(PORT)]
+    command = [
+        str(server.resolve()),
+        "-m",
+        str(gguf.resolve()),
+        "-t",
+        str(threads),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(PORT),
+    ]
     require_free_port()
     started = time.perf_counter()
-    with subprocess.Popen(
-        [*command, *more.split()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
+    nowhere: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with (
+        TemporaryDirectory() as here,  # one of them leaves its log where it was started
+        subprocess.Popen([*command, *more.split()], cwd=here, **nowhere) as process,
+    ):
         try:
             wait_ready(process)
             yield Peer(process, time.perf_counter() - started)
