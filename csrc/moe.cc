@@ -33,7 +33,7 @@ struct Job {
   const MoeArgs& a;
   Groups g;
   Act hidden;  // (pairs, F)
-  int64_t chunk, chunks;
+  int64_t threads, chunk, chunks;
   int8_t* ready;  // the rows of the present half, expert by expert
   bool down;
 
@@ -51,6 +51,14 @@ struct Job {
     const auto lies = a.cache->wait(down ? ExpertCache::down : ExpertCache::gate_up, expert);
     if (!lies.data) return {all.kind, nullptr, nullptr, all.k, rows};
     return slab({all.kind, lies.data, lies.scales, 1, all.n, all.k}, 0, first, rows);
+  }
+  // Those that begin at `first`, and what this thread will probably read next: `later` of the group `then`.
+  Slab weights(int64_t group, int64_t first, int64_t then, int64_t later) const {
+    const Mat& all = down ? a.down : a.gate_up;
+    const auto size = [&](int64_t at) { return all.n - at < chunk ? all.n - at : chunk; };
+    const Slab w = weights(g.expert[group], first, size(first));
+    if (a.cache || then >= g.active || later >= all.n) return w;
+    return w.before(slab(all, g.expert[then], later, size(later)));
   }
   // Memory a row may take, whichever way its group is multiplied.
   static int64_t ready_stride(int64_t k) { return (k / 32 + 3) / 4 * 4 * 64; }
@@ -134,13 +142,13 @@ OSSIA_INLINE void swiglu(const float* gate_up, const float* bias, int64_t n, flo
 void gate_up_rows(const void* context, int64_t task, Scratch& scratch) {
   const Job& job = *static_cast<const Job*>(context);
   const MoeArgs& a = job.a;
-  const int64_t group = task / job.chunks, first = task % job.chunks * job.chunk;
-  const int64_t rows = a.gate_up.n - first < job.chunk ? a.gate_up.n - first : job.chunk;
-  const int64_t expert = job.g.expert[group], begin = job.g.begin[group], count = job.g.begin[group + 1] - begin;
+  const int64_t group = task / job.chunks, first = task % job.chunks * job.chunk, then = task + job.threads;
+  const Slab w = job.weights(group, first, then / job.chunks, then % job.chunks * job.chunk);
+  if (!w.data) return;
+  const int64_t rows = w.rows, expert = job.g.expert[group], begin = job.g.begin[group],
+                count = job.g.begin[group + 1] - begin;
   float* y = scratch.get<float>(0, count * rows);
   float* h = scratch.get<float>(1, rows / 2);
-  const Slab w = job.weights(expert, first, rows);
-  if (!w.data) return;
   dots(w, job.rows(group), job.ready_rows(group), y, rows, scratch);
   for (int64_t i = 0; i < count; i++) {
     swiglu(y + i * rows, a.gate_up_bias + expert * a.gate_up.n + first, rows / 2, a.limit, a.alpha, h);
@@ -170,7 +178,8 @@ void down_rows(const void* context, int64_t task, Scratch& scratch) {
   const int64_t first = task * job.chunk, rows = a.down.n - first < job.chunk ? a.down.n - first : job.chunk;
   float* y = scratch.get<float>(0, job.hidden.rows * rows);
   for (int64_t i = 0; i < job.g.active; i++) {
-    const Slab w = job.weights(job.g.expert[i], first, rows);
+    const bool last = i + 1 == job.g.active;
+    const Slab w = job.weights(i, first, last ? 0 : i + 1, last ? (task + job.threads) * job.chunk : first);
     if (!w.data) return;
     dots(w, job.rows(i), job.ready_rows(i), y + job.g.begin[i] * rows, rows, scratch);
   }
@@ -181,7 +190,7 @@ void down_rows(const void* context, int64_t task, Scratch& scratch) {
 
 void moe(const MoeArgs& a, Team& team) {
   const bool crowded = a.x.rows * a.top_k / a.gate_up.count >= 16;
-  Job job{a, {}, {}, 0, 0, nullptr, false};
+  Job job{a, {}, {}, team.threads(), 0, 0, nullptr, false};
   if (!group(a, team.shared(), job.g)) return team.fail("moe: an expert id is outside the weights");
   if (a.cache) a.cache->begin(a.layer, job.g.expert, job.g.begin, job.g.active, a.x.rows);
   job.hidden = hidden_rows(a, team.shared());

@@ -9,13 +9,17 @@ struct Picked {
   int64_t row(int64_t i) const { return index ? index[i] : first + i; }
 };
 
-// Rows [first, first + rows) of one weight; block b of row r sits at (r * blocks + b).
+// Rows [first, first + rows) of one weight; block b of row r sits at (r * blocks + b). `next` are rows of the same kind
+// and width that this thread will probably read after these, so that memory does not fall idle in between.
 struct Slab {
   Kind kind;
   const void* data;
   const void* scales;
   int64_t k, rows;
+  const void *next_data = nullptr, *next_scales = nullptr;
+  int64_t next_rows = 0;
   int64_t blocks() const { return k / 32; }
+  Slab before(const Slab& next) const { return {kind, data, scales, k, rows, next.data, next.scales, next.rows}; }
 };
 
 OSSIA_INLINE Slab slab(const Mat& w, int64_t expert, int64_t first, int64_t rows) {
@@ -156,29 +160,43 @@ OSSIA_INLINE void store4(float* out, __m128 x) { _mm_storeu_ps(out, x); }
 
 constexpr int64_t kAhead = 2048;
 
-// Row r of each quarter (past the end: the last row), and what to ask memory for.
+// Row r of each quarter (past the end: the last row), and what to ask memory for: the rows some 2 KiB on, which may
+// be the first ones of the next slab.
 template <class W, class S>
 struct FourRows {
+  static constexpr int64_t kBlockBytes = sizeof(S) == 4 ? 32 : 16;
   const W* rows[4];
   const S* scales[4];
-  FourRows(const Slab& w, int64_t row_bytes, int64_t r, int64_t quarter) {
+  const char *ask[4], *ask_scales[4];
+
+  FourRows(const Slab& w, int64_t r, int64_t quarter) {
+    const int64_t row_bytes = w.blocks() * kBlockBytes, ahead = 1 + kAhead / 2 / row_bytes;
     for (int i = 0; i < 4; i++) {
       const int64_t at = r + i * quarter < w.rows ? r + i * quarter : w.rows - 1;
       rows[i] = static_cast<const W*>(w.data) + at * row_bytes;
       scales[i] = static_cast<const S*>(w.scales) + at * w.blocks();
+      ask[i] = later(w, w.data, w.next_data, r + ahead, i, quarter, row_bytes);
+      ask_scales[i] = later(w, w.scales, w.next_scales, r + ahead + 1, i, quarter, w.blocks() * sizeof(S));
     }
   }
-  // A row of scales is short: those of two rows on are asked for at once.
+  // Row r of quarter i, or what follows it.
+  static const char* later(const Slab& w, const void* data, const void* next, int64_t r, int i, int64_t quarter,
+                           int64_t row_bytes) {
+    const char* at = static_cast<const char*>(data);
+    int64_t rows = w.rows;
+    if (r >= quarter && next) at = static_cast<const char*>(next), r -= quarter, rows = w.next_rows;
+    const int64_t row = r + i * ((rows + 3) / 4);
+    return at + (row < rows ? row : rows - 1) * row_bytes;
+  }
+  // A row of scales is short: asked for at once.
   inline __attribute__((always_inline)) void prefetch_scales(int64_t blocks) const {
     for (int i = 0; i < 4; i++)
-      for (int64_t at = 0; at < blocks; at += 64 / sizeof(S)) __builtin_prefetch(scales[i] + 2 * blocks + at);
+      for (int64_t at = 0; at < blocks; at += 64 / sizeof(S)) __builtin_prefetch(ask_scales[i] + at * sizeof(S));
   }
   inline __attribute__((always_inline)) void prefetch(int64_t b) const {
-    constexpr int64_t block_bytes = sizeof(S) == 4 ? 32 : 16;
     for (int i = 0; i < 4; i++) {
-      const char* next = reinterpret_cast<const char*>(rows[i]) + b * block_bytes + kAhead;
-      __builtin_prefetch(next);
-      if (sizeof(S) == 4) __builtin_prefetch(next + 64);  // four int8 blocks are two lines
+      __builtin_prefetch(ask[i] + b * kBlockBytes);
+      if (sizeof(S) == 4) __builtin_prefetch(ask[i] + b * kBlockBytes + 64);  // four int8 blocks are two lines
     }
   }
 };
@@ -189,10 +207,10 @@ struct FourRows {
 
 // C activation rows at once; the compiler unpacks the weights of a step once for all of them.
 template <class W, class S, int C>
-static void gemv(const Slab& w, int64_t row_bytes, const Spread* x, float* out, int64_t stride) {
+static void gemv(const Slab& w, const Spread* x, float* out, int64_t stride) {
   const int64_t blocks = w.blocks(), full = blocks / 4 * 4, quarter = (w.rows + 3) / 4;
   for (int64_t r = 0; r < quarter; r++) {
-    const FourRows<W, S> four(w, row_bytes, r, quarter);
+    const FourRows<W, S> four(w, r, quarter);
     four.prefetch_scales(blocks);
     Classes sums[C];
     for (int c = 0; c < C; c++) sums[c] = no_classes();
@@ -224,9 +242,9 @@ static void gemv_of(const Slab& w, const Picked& x, int8_t* ready, float* out, i
   Spread s[C];
   for (int c = 0; c < C; c++) s[c] = spread_at(x.act, x.row(c), ready + few_bytes(c, w.k));
   if (w.kind == Kind::mxfp4)
-    gemv<uint8_t, uint8_t, C>(w, w.blocks() * 16, s, out, stride);
+    gemv<uint8_t, uint8_t, C>(w, s, out, stride);
   else
-    gemv<int8_t, float, C>(w, w.k, s, out, stride);
+    gemv<int8_t, float, C>(w, s, out, stride);
 }
 
 static void few_products(const Slab& w, const Picked& x, int8_t* ready, float* out, int64_t stride) {

@@ -158,7 +158,7 @@ static void quads(const Slab& w, int64_t count, const int8_t* ready, float* out,
   const int32_t* x = reinterpret_cast<const int32_t*>(ready);
   __m512 sums[kOneTile ? C : kQuadRows];
   for (int64_t r = 0; r < quarter; r++) {
-    const FourRows<W, S> four(w, sizeof(S) == 4 ? w.k : blocks * 16, r, quarter);
+    const FourRows<W, S> four(w, r, quarter);
     four.prefetch_scales(blocks);
     for (int64_t c = 0; c < tiles * C; c++) sums[c] = _mm512_setzero_ps();
     for (int64_t b = 0; b < full; b += 4) {
