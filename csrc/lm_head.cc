@@ -203,7 +203,8 @@ struct Screened {
 
 void screened_ready(const void* context, int64_t t, Scratch&) {
   const auto& job = *static_cast<const Screened*>(context);
-  if (ready_units(job.one(t))) make_ready(Kind::q8, job.one(t), 0, job.ready + t * job.ready_each);
+  for (int64_t unit = 0; unit < ready_units(job.one(t)); unit++)
+    make_ready(Kind::q8, job.one(t), unit, job.ready + t * job.ready_each);
   sight(job.a.x, t, job.a.gain, job.sighted + t * job.sighted_each);
 }
 
