@@ -18,6 +18,7 @@ namespace {
 constexpr float kInf = __builtin_inff();
 constexpr int64_t kJoined = 64;        // rows put together at a time: they stay in the second-level cache
 constexpr int64_t kRescored = 8;       // rows of a task
+constexpr int64_t kMostAsTheyLie = 4;  // activation rows; for more, rows are joined once for all of them
 constexpr int64_t kSightedAtOnce = 4;  // activation rows
 constexpr float kLeastVariance = 1e-30f;
 
@@ -92,12 +93,15 @@ struct Best {
 struct Whole {
   const LmHeadArgs& a;
   int8_t* ready;
-  Best* bests;  // (groups, rows)
+  int8_t* sighted;  // per row, for planes as they lie; null where rows are joined
+  Best* bests;      // (groups, rows)
+  int64_t sighted_each;
   Picked all() const { return {a.x, nullptr, 0, a.x.rows}; }
 };
 
 void whole_ready(const void* context, int64_t unit, Scratch&) {
   const auto& job = *static_cast<const Whole*>(context);
+  if (job.sighted) return sight(job.a.x, unit, 1, true, job.sighted + unit * job.sighted_each);
   make_ready(job.a.w.kind == Kind::q8_planes ? Kind::q8 : job.a.w.kind, job.all(), unit, job.ready);
 }
 
@@ -109,9 +113,26 @@ Slab joined(const Planes& p, int64_t r, int64_t count, Scratch& scratch) {
   return {Kind::q8, q, scales, p.k, count};
 }
 
+// Products of `rows` activation rows from t on with a group, exact or approximate with variances; both
+// (rows, kPlaneRows).
+template <bool kExact>
+void sight_group(const LmHeadArgs& a, int64_t group, int64_t t, int64_t rows, int8_t* sighted, int64_t each, float* sum,
+                 float* variance) {
+  using Sights = void (*)(const Planes&, const Sighted*, float*, float*);
+  static constexpr Sights kSights[kSightedAtOnce] = {sight_rows<1, kExact>, sight_rows<2, kExact>,
+                                                     sight_rows<3, kExact>, sight_rows<4, kExact>};
+  Sighted x[kSightedAtOnce];
+  for (int64_t i = 0; i < rows; i++) x[i] = sighted_at(a.x.width / 32, sighted + (t + i) * each);
+  kSights[rows - 1](planes_of(a.w, group), x, sum, variance);
+}
+
 // Logits (rows, kPlaneRows) of a group of the vocabulary.
 void group_logits(const Whole& job, int64_t group, int64_t count, float* y, Scratch& scratch) {
   const Mat& w = job.a.w;
+  for (int64_t t = 0; job.sighted && t < job.a.x.rows; t += kSightedAtOnce)
+    sight_group<true>(job.a, group, t, least(kSightedAtOnce, job.a.x.rows - t), job.sighted, job.sighted_each,
+                      y + t * kPlaneRows, nullptr);
+  if (job.sighted) return;
   const int64_t first = group * kPlaneRows, step = w.kind == Kind::q8_planes ? kJoined : kPlaneRows / 2;
   for (int64_t r = 0; r < count; r += step) {
     const int64_t take = least(step, count - r);
@@ -164,11 +185,14 @@ void whole_group(const void* context, int64_t group, Scratch& scratch) {
 }
 
 void whole(const LmHeadArgs& a, Team& team) {
-  const int64_t groups = (a.w.n + kPlaneRows - 1) / kPlaneRows;
+  const int64_t groups = (a.w.n + kPlaneRows - 1) / kPlaneRows, each = sighted_bytes(a.x.width);
+  const bool as_they_lie = kPlanesAsTheyLie && a.w.kind == Kind::q8_planes && a.x.rows <= kMostAsTheyLie;
   const auto ready = static_cast<size_t>(ready_bytes(a.x.numerics, a.x.rows, a.x.width));
-  const Whole job{a, team.shared().get<int8_t>(kReady, ready),
-                  team.shared().get<Best>(kGroups, static_cast<size_t>(groups * a.x.rows))};
-  team.parallel(ready_units(job.all()), whole_ready, &job);
+  Scratch& shared = team.shared();
+  const Whole job{a, as_they_lie ? nullptr : shared.get<int8_t>(kReady, ready),
+                  as_they_lie ? shared.get<int8_t>(kSighted, static_cast<size_t>(a.x.rows * each)) : nullptr,
+                  shared.get<Best>(kGroups, static_cast<size_t>(groups * a.x.rows)), each};
+  team.parallel(as_they_lie ? a.x.rows : ready_units(job.all()), whole_ready, &job);
   team.parallel(groups, whole_group, &job);
   for (int64_t t = 0; t < a.x.rows; t++) {
     a.rescored[t] = -1;
@@ -205,7 +229,7 @@ void screened_ready(const void* context, int64_t t, Scratch&) {
   const auto& job = *static_cast<const Screened*>(context);
   for (int64_t unit = 0; unit < ready_units(job.one(t)); unit++)
     make_ready(Kind::q8, job.one(t), unit, job.ready + t * job.ready_each);
-  sight(job.a.x, t, job.a.gain, job.sighted + t * job.sighted_each);
+  sight(job.a.x, t, job.a.gain, false, job.sighted + t * job.sighted_each);
 }
 
 // From approximate logits and their variances to bounds; false where they mean nothing.
@@ -237,15 +261,6 @@ void distrust(const LmHeadArgs& a, int64_t first, int64_t count, float* lower, f
   }
 }
 
-// Approximate logits of `rows` activation rows from t on, and the variances of what they are off.
-void sight_group(const Screened& job, int64_t group, int64_t t, int64_t rows, float* sum, float* variance) {
-  using Sights = void (*)(const Planes&, const Sighted*, float*, float*);
-  static constexpr Sights kSights[kSightedAtOnce] = {sight_rows<1>, sight_rows<2>, sight_rows<3>, sight_rows<4>};
-  Sighted x[kSightedAtOnce];
-  for (int64_t i = 0; i < rows; i++) x[i] = sighted_at(job.a.x.width / 32, job.sighted + (t + i) * job.sighted_each);
-  kSights[rows - 1](planes_of(job.a.w, group), x, sum, variance);
-}
-
 void screened_group(const void* context, int64_t group, Scratch&) {
   const auto& job = *static_cast<const Screened*>(context);
   const LmHeadArgs& a = job.a;
@@ -253,7 +268,9 @@ void screened_group(const void* context, int64_t group, Scratch&) {
   float sum[kSightedAtOnce * kPlaneRows], variance[kSightedAtOnce * kPlaneRows], noise[kPlaneRows];
   for (int64_t t = 0; t < a.x.rows; t++) {
     const int64_t i = t % kSightedAtOnce;
-    if (i == 0) sight_group(job, group, t, least(kSightedAtOnce, a.x.rows - t), sum, variance);
+    if (i == 0)
+      sight_group<false>(a, group, t, least(kSightedAtOnce, a.x.rows - t), job.sighted, job.sighted_each, sum,
+                         variance);
     float *lower = sum + i * kPlaneRows, *upper = variance + i * kPlaneRows;
     if (!bound(a.sigmas, count, lower, upper)) job.unsure.store(true);
     noise_of(a.asked, t, first, count, noise);
@@ -329,7 +346,7 @@ bool choose_among(const Screened& job, int64_t t, int64_t count, const int32_t* 
 bool screened(const LmHeadArgs& a, Team& team) {
   const int64_t groups = (a.w.n + kPlaneRows - 1) / kPlaneRows, most = a.w.n / 16 + 64, rows = a.x.rows;
   const int64_t ready_each = (ready_bytes(Numerics::q8, 1, a.x.width) + 63) / 64 * 64;
-  const int64_t sighted_each = (a.x.width / 32 + 3) / 4 * 4 * kSightedBytes;
+  const int64_t sighted_each = sighted_bytes(a.x.width);
   Scratch& shared = team.shared();
   std::atomic<bool> unsure{false};
   const Screened job{a,
