@@ -176,7 +176,8 @@ def main() -> None:
     planes, found = screen(Matrix("q8", plain.data.copy(), plain.scales.copy()))
     print(f"{plain.shape[1:]}, {cpu.current().isa}, {args.threads} threads")
     if found is None:
-        return print("  not screened: too many rows are not random enough")
+        print("  not screened: too many rows are not random enough")
+        return
     print(f"  gain {found.gain:.5f}, {found.doubtful.size} doubtful rows")
     for rows in args.rows:
         times(plain, planes, found, rows, args.repeats)
