@@ -35,8 +35,8 @@ def guessing():
     from ossia.engine.speculation import LONGEST_DRAFT, Speculation
 
     class Guesses(Speculation):
-        def __init__(self, answer_of, right, rng):
-            super().__init__()
+        def __init__(self, engine, answer_of, right, rng):
+            super().__init__(engine.vocab_size, engine._scheduler._max_batch_tokens)
             self.answer_of, self.right, self.rng = answer_of, right, rng
 
         def extend(self, chunks, budget, paging):
@@ -44,7 +44,6 @@ def guessing():
             for chunk in chunks:
                 draft = self.guess(chunk, budget, paging) if chunk.completes else ()
                 budget -= len(draft)
-                self.drafted += len(draft)
                 out.append(Chunk(chunk.sequence, chunk.start, chunk.count, draft))
             return out
 
@@ -57,6 +56,6 @@ def guessing():
             return tuple(i if rng.random() < self.right else (i + 1) % 97 for i in ids)
 
     def install(engine, answer_of, right=0.7, seed=0):
-        engine._speculation = Guesses(answer_of, right, np.random.default_rng(seed))
+        engine._speculation = Guesses(engine, answer_of, right, np.random.default_rng(seed))
 
     return install

@@ -8,7 +8,7 @@ turn must parse without a diagnostic, call declared tools only, and hold JSON th
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -308,9 +308,11 @@ class Puppet:
         return list(self._rows[last % len(self._rows)])
 
 
-def test_in_the_engine_many_at_once() -> None:
-    """The engine appends what is forced, stops where a turn is finished, and keeps the turns apart."""
-    tok = load_checkpoint_tokenizer(TINY)
+Running = dict[int, tuple[Case, Grammar, FrameMask, list[int]]]
+
+
+def many_at_once(tok: Tokenizer, prepare: Callable[[Engine], None] = lambda engine: None) -> Running:
+    """Two turns of every case, in one engine; by their seeds."""
     rows = RandomModel(tok, seed=3).rows[:, : tok.vocab_size]
     engine = Engine(
         Puppet(rows),
@@ -321,19 +323,28 @@ def test_in_the_engine_many_at_once() -> None:
         model_context=512,
         options=EngineOptions(max_sequences=8),
     )
+    prepare(engine)
     compiler = GrammarCompiler(tok)
-    running: dict[int, tuple[Case, Grammar, FrameMask, list[int]]] = {}
+    running: Running = {}
     for turn, case in enumerate(2 * list(CASES.values())):
         grammar = compiler.compile(case.rules)
         mask = grammar.start(max_reasoning_tokens=case.max_reasoning_tokens)
         params = SamplingParams(max_tokens=400, seed=turn, mask=mask)
         prompt = [tok.markers.start, *tok.encode("assistant")]
-        running[id(engine.submit(prompt, params))] = (case, grammar, mask, [])
+        engine.submit(prompt, params)
+        running[turn] = (case, grammar, mask, [])
     while engine.has_work:
         for output in engine.step():
             assert output.error is None
             assert output.token is not None
-            running[id(output.sequence)][3].append(output.token.id)
+            running[output.sequence.seed][3].append(output.token.id)
+    return running
+
+
+def test_in_the_engine_many_at_once() -> None:
+    """The engine appends what is forced, stops where a turn is finished, and keeps the turns apart."""
+    tok = load_checkpoint_tokenizer(TINY)
+    running = many_at_once(tok)
     whole = [(case, grammar, ids) for case, grammar, mask, ids in running.values() if mask.finished]
     assert len(whole) > 0.8 * len(running)
     for case, grammar, ids in whole:
@@ -345,6 +356,25 @@ def test_in_the_engine_many_at_once() -> None:
             again.advance([token_id])
         assert mask.failure is None
         assert again.failure is None
+
+
+@pytest.mark.parametrize("right", [0.4, 0.8, 1.0])
+def test_drafts_leave_every_grammar_as_it_was(guessing: Callable[..., None], right: float) -> None:
+    """What a mask is asked ahead of a draft it forgets again, also where a limit closes reasoning there."""
+    tok = load_checkpoint_tokenizer(TINY)
+    plain = many_at_once(tok)
+    engines: list[Engine] = []
+
+    def prepare(engine: Engine) -> None:
+        engines.append(engine)
+        guessing(engine, lambda s: plain[s.seed][3], right)
+
+    drafted = many_at_once(tok, prepare)
+    assert engines[0].stats.accepted_tokens > 100
+    assert {seed: ids for seed, (*_, ids) in drafted.items()} == {
+        seed: ids for seed, (*_, ids) in plain.items()
+    }
+    assert not [mask.failure for _, _, mask, _ in drafted.values() if mask.failure]
 
 
 @pytest.mark.slow

@@ -134,7 +134,7 @@ def soak(engine_of, draft_freely, total, kv_bytes, **options):
         stats.window_blocks,
     )
     assert (backend._streams, backend._arriving, backend._leaving) == ({}, [], [])
-    assert min(stats.preemptions, stats.evictions, stats.cached_tokens, stats.accepted_tokens) > 0
+    assert min(stats.evictions, stats.cached_tokens, stats.accepted_tokens) > 0
     assert min(traffic.finished, traffic.cancelled) > 0
     del lonely
     gc.collect()
@@ -159,4 +159,5 @@ def test_memory_does_not_grow_over_10000_requests(engine_of, draft_freely, kv_ca
     print(
         f"{traffic.finished} finished, {traffic.cancelled} left early; {stats}; {slope:.0f} bytes a request"
     )
+    assert stats.preemptions > 0
     assert slope < 200, f"{slope:.0f} bytes more with every request"

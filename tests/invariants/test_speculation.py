@@ -37,7 +37,10 @@ class Fours:
 
     def mask(self, out):
         out[:] = 0
-        out[sum(self.ids) % 3 :: 3] = 1
+        if forced := self.forced():
+            out[forced[0]] = 1
+        else:
+            out[sum(self.ids) % 3 :: 3] = 1
 
     def advance(self, ids):
         self.ids += ids

@@ -55,17 +55,18 @@ def _logit_rows(chunks: Row[Chunk], ends: Row[int]) -> NDArray[np.int32]:
 
 
 def make_asks(chunks: Row[Chunk]) -> list[Ask | None]:
-    """What is wanted of the batch's logit rows: the tokens behind them, but only logits where a mask or the
-    penalties depend on whether the draft before it is right."""
+    """What is wanted of the batch's logit rows: the tokens behind them, but only logits where penalties, or
+    more of a mask than it has written, depend on whether the draft before them is right."""
     return [ask for chunk in chunks if chunk.completes for ask in _asks(chunk)]
 
 
 def _asks(chunk: Chunk) -> list[Ask | None]:
     s = chunk.sequence
+    allowed = chunk.allowed or [None] * (1 + len(chunk.draft))
     asks: list[Ask | None] = [
-        Ask(s.params, s.num_tokens + i, s.seed, s.history) for i in range(1 + len(chunk.draft))
+        Ask(s.params, s.num_tokens + i, s.seed, s.history, row) for i, row in enumerate(allowed)
     ]
-    if s.params.mask is not None or s.params.has_penalties:
+    if s.params.has_penalties or (s.params.mask is not None and s.params.needs_logits):
         asks[1:] = [None] * len(chunk.draft)
     return asks
 

@@ -142,8 +142,7 @@ class Engine:
             max_sequences=options.max_sequences,
             max_chunk=options.max_chunk or options.max_batch_tokens,
         )
-        self._max_batch_tokens = options.max_batch_tokens
-        self._speculation = Speculation() if options.speculation else None
+        self._speculation = Speculation(vocab_size, options.max_batch_tokens) if options.speculation else None
         self._quick_turns = SwitchInterval()
         self._counters = _Counters()
         self._arrivals = 0
@@ -193,8 +192,7 @@ class Engine:
             if not chunks:
                 return []
             if self._speculation is not None:
-                budget = self._max_batch_tokens - sum(chunk.count for chunk in chunks)
-                chunks = self._speculation.extend(chunks, budget, self._paging)
+                chunks = self._speculation.draft(chunks, self._paging)
             return self._commit(chunks, self._forward(chunks))
 
     def cancel(self, sequence: Sequence) -> None:

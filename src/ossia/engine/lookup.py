@@ -140,7 +140,7 @@ class Drafter:
         return odds
 
     def draft(self, count: int, stop_ids: AbstractSet[int]) -> tuple[int, ...]:
-        """Up to `count` next tokens, no further than the first stop id."""
+        """Up to `count` next tokens, none from the first stop id on: nothing is sampled behind that."""
         ids = self._lookup.draft(count)
         stops = [i for i, token in enumerate(ids) if token in stop_ids]
-        return tuple(ids[: stops[0] + 1] if stops else ids)
+        return tuple(ids[: stops[0]] if stops else ids)

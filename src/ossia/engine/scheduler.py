@@ -14,6 +14,9 @@ from bisect import insort
 from collections.abc import Sequence as Row
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ossia.engine.paging import Paging
 from ossia.engine.sequence import Sequence
 
@@ -21,12 +24,14 @@ from ossia.engine.sequence import Sequence
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """`count` tokens of `sequence`, from `start`, to be computed in this step, and behind them those of a
-    draft that is only guessed."""
+    draft that is only guessed. `allowed`, where the sequence has a mask and a draft: what the mask writes
+    behind the last known token and behind each drafted one, uint8 (V,)."""
 
     sequence: Sequence
     start: int
     count: int
     draft: tuple[int, ...] = ()
+    allowed: tuple[NDArray[np.uint8], ...] = ()
 
     @property
     def completes(self) -> bool:

@@ -10,10 +10,14 @@ from bisect import bisect_left
 from collections.abc import Sequence as Row
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ossia.engine.lookup import FIRST_ODDS, Drafter
 from ossia.engine.paging import Paging
 from ossia.engine.scheduler import Chunk
 from ossia.engine.sequence import Sequence
+from ossia.model.sampling import TokenMask
 
 LONGEST_DRAFT = 7
 """Tokens: with the known one a step of eight rows, what the kernels take in one tile."""
@@ -23,6 +27,32 @@ _LEAST_GAIN = 1.03  # expected tokens per second with drafts over those without
 _COST_RATE = 0.2  # how fast a cost follows what is measured
 _HICCUP = 1.5  # a step that took so many times what it used to was disturbed, and counts only as so much
 _STEPS_BETWEEN_PROBES = 256  # where drafts would come true but did not pay: measure again whether they do
+
+
+def obeying(chunk: Chunk, vocab_size: int) -> Chunk:
+    """`chunk` with as much of its draft as its sequence's mask allows, and what it writes behind each id."""
+    mask = chunk.sequence.params.mask
+    if mask is None or not chunk.draft:
+        return chunk
+    allowed = [_written(mask, vocab_size)]
+    ahead = 0
+    for token in chunk.draft:
+        if not allowed[-1][token]:
+            break
+        mask.advance([token])
+        ahead += 1
+        if mask.finished:  # nothing is sampled behind it
+            break
+        allowed.append(_written(mask, vocab_size))
+    mask.rollback(ahead)
+    draft = chunk.draft[: len(allowed) - 1]
+    return replace(chunk, draft=draft, allowed=tuple(allowed))
+
+
+def _written(mask: TokenMask, vocab_size: int) -> NDArray[np.uint8]:
+    out = np.empty(vocab_size, np.uint8)
+    mask.mask(out)
+    return out
 
 
 class StepCosts:
@@ -61,9 +91,14 @@ class StepCosts:
 
 
 class Speculation:
-    """Drafts for all sequences of one engine. `drafted` and `accepted` count tokens."""
+    """Drafts for all sequences of one engine, in steps of at most `max_batch_tokens`.
 
-    def __init__(self) -> None:
+    `drafted` and `accepted` count tokens; how many are accepted the engine says.
+    """
+
+    def __init__(self, vocab_size: int, max_batch_tokens: int) -> None:
+        self._vocab_size = vocab_size
+        self._max_batch_tokens = max_batch_tokens
         self.costs = StepCosts()
         self.drafted = 0
         self.accepted = 0
@@ -73,6 +108,13 @@ class Speculation:
     def watch(self, sequence: Sequence) -> None:
         """Give a new sequence what its drafts will come from."""
         sequence.drafter = Drafter(sequence.token_ids, sequence.num_tokens, self._common_odds)
+
+    def draft(self, chunks: list[Chunk], paging: Paging) -> list[Chunk]:
+        """The step's `chunks`, those with drafts that pay and that the sequences' masks allow."""
+        budget = self._max_batch_tokens - sum(chunk.count for chunk in chunks)
+        chunks = [obeying(chunk, self._vocab_size) for chunk in self.extend(chunks, budget, paging)]
+        self.drafted += sum(len(chunk.draft) for chunk in chunks)
+        return chunks
 
     def extend(self, chunks: list[Chunk], budget: int, paging: Paging) -> list[Chunk]:
         """`chunks` with drafts behind those that complete their sequence, of `budget` tokens together.
@@ -128,5 +170,4 @@ class Speculation:
         assert sequence.drafter is not None, "a draft for a sequence that nobody watches"
         count = paging.room_behind(sequence, chunk.count, count)
         draft = sequence.drafter.draft(count, sequence.params.stop_ids) if count else ()
-        self.drafted += len(draft)
         return replace(chunk, draft=draft)

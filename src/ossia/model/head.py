@@ -78,7 +78,10 @@ class Head:
         q.keys[t] = stream_key(ask.seed, ask.position)
         q.penalties[t] = p.repetition_penalty, p.frequency_penalty, p.presence_penalty
         if p.mask is not None:
-            p.mask.mask(q.masks[t])
+            if ask.allowed is None:
+                p.mask.mask(q.masks[t])
+            else:
+                q.masks[t] = ask.allowed
             q.mask_of[t] = t
 
     def _answer(self, t: int, ask: Ask | None) -> Answer:

@@ -162,13 +162,15 @@ _NO_HISTORY = TokenHistory()
 class Ask:
     """What is wanted behind one row of a forward pass: the token at absolute `position`, as `params` say.
 
-    `history` is read only where `params.has_penalties`.
+    `history` is read only where `params.has_penalties`. `allowed` uint8 (V,): what the mask writes there, if
+    it has been asked already.
     """
 
     params: SamplingParams
     position: int
     seed: int
     history: TokenHistory = _NO_HISTORY
+    allowed: NDArray[np.uint8] | None = None
 
 
 def _mix(x: int) -> int:

@@ -95,9 +95,8 @@ def test_a_grammars_forced_ids_count_as_agreeing(toy_engine, guessing):
             self.ids = []
 
         def mask(self, out):
-            assert len(self.ids) % 4 == 0, "what is forced is not sampled"
             out[:] = 0
-            out[[20, 21]] = 1
+            out[self.forced()[:1] or [20, 21]] = 1
 
         def advance(self, ids):
             self.ids += ids
@@ -143,7 +142,8 @@ def test_an_error_behind_an_accepted_token_comes_after_it(toy_engine, guessing):
         def forced(self):
             return []
 
-        def rollback(self, n): ...
+        def rollback(self, n):
+            self.accepted -= n
 
     engine, _ = toy_engine()
     params = SamplingParams(temperature=0, max_tokens=30, mask=Stuck())

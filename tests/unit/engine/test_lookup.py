@@ -96,10 +96,10 @@ def test_odds_rise_where_predictions_come_true_and_fall_where_not():
     assert max(drafter.odds(7, 0.05)) < 0.6
 
 
-def test_a_draft_ends_with_a_stop_id():
+def test_a_draft_ends_before_a_stop_id():
     ids = np.array([1, 2, 3, 4, 5, 1], np.int32)
     drafter = Drafter(ids, ids.size, list(FIRST_ODDS))
-    assert drafter.draft(4, frozenset({4, 5})) == (2, 3, 4)
+    assert drafter.draft(4, frozenset({4, 5})) == (2, 3)
     assert drafter.draft(4, frozenset()) == (2, 3, 4, 5)
 
 
