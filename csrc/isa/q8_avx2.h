@@ -189,7 +189,9 @@ OSSIA_INLINE int32_t tile_excess(const int8_t* q, int32_t) {
 }
 template <bool kMxfp4>
 OSSIA_INLINE __m256i add_words(__m256i dot, __m256i w, __m256i x) {
-  return kMxfp4 ? _mm256_add_epi16(dot, _mm256_maddubs_epi16(w, x)) : _mm256_add_epi32(dot, dot_q8(w, x));
+  dot = kMxfp4 ? _mm256_add_epi16(dot, _mm256_maddubs_epi16(w, x)) : _mm256_add_epi32(dot, dot_q8(w, x));
+  __asm__("" : "+x"(dot));  // left to themselves, compilers gather the products first and spill them
+  return dot;
 }
 template <bool kMxfp4>
 OSSIA_INLINE __m256i whole_dots(__m256i dot) {
