@@ -460,68 +460,7 @@ OSSIA_INLINE void make_ready(Kind, const Picked&, int64_t, int8_t*) {}
 
 #endif
 
-// ---- f32 and bf16: R weight rows by C activation rows, one vector of 16 lanes each ----
-
-#if OSSIA_LEVEL == OSSIA_AVX512
-constexpr int kDotRows = 4, kDotCols = 6;
-#elif OSSIA_LEVEL == OSSIA_AVX2 || OSSIA_LEVEL == OSSIA_NEON
-constexpr int kDotRows = 2, kDotCols = 2;
-#else
-constexpr int kDotRows = 1, kDotCols = 1;
-#endif
-
-template <int R, int C, class W, class X>
-OSSIA_INLINE void lanes_tile(const W* w, const X* const* x, int64_t k, float* out, int64_t stride) {
-  V acc[R][C];
-  for (int r = 0; r < R; r++)
-    for (int c = 0; c < C; c++) acc[r][c] = zero();
-  for (int64_t i = 0; i < k; i += 16) {
-    V a[R];
-    for (int r = 0; r < R; r++) a[r] = load(w + r * k + i);
-    for (int c = 0; c < C; c++) {
-      const V b = load(x[c] + i);
-      for (int r = 0; r < R; r++) acc[r][c] = fma(a[r], b, acc[r][c]);
-    }
-  }
-  for (int r = 0; r < R; r++)
-    for (int c = 0; c < C; c++) out[c * stride + r] = tree_sum(acc[r][c]);
-}
-
-template <int R, class W, class X>
-void lanes_rows(const W* w, const Picked& x, int64_t k, float* out, int64_t stride) {
-  const X* rows[kDotCols];
-  int64_t i = 0;
-  for (; i + kDotCols <= x.count; i += kDotCols) {
-    for (int c = 0; c < kDotCols; c++) rows[c] = static_cast<const X*>(x.act.data) + x.row(i + c) * k;
-    lanes_tile<R, kDotCols>(w, rows, k, out + i * stride, stride);
-  }
-  for (; i < x.count; i++) {
-    rows[0] = static_cast<const X*>(x.act.data) + x.row(i) * k;
-    lanes_tile<R, 1>(w, rows, k, out + i * stride, stride);
-  }
-}
-
-template <class W, class X>
-void lanes_all(const W* w, const Slab& s, const Picked& x, float* out, int64_t stride) {
-  int64_t r = 0;
-  for (; r + kDotRows <= s.rows; r += kDotRows) lanes_rows<kDotRows, W, X>(w + r * s.k, x, s.k, out + r, stride);
-  for (; r < s.rows; r++) lanes_rows<1, W, X>(w + r * s.k, x, s.k, out + r, stride);
-}
-
-template <class X>
-void lanes_dots(const Slab& w, const Picked& x, float* out, int64_t stride, Scratch& scratch) {
-  if (w.kind != Kind::mxfp4) return lanes_all<X, X>(static_cast<const X*>(w.data), w, x, out, stride);
-  float* panel = scratch.get<float>(4, kDotRows * w.k);
-  for (int64_t r = 0; r < w.rows; r += kDotRows) {
-    const Slab part{Kind::f32, nullptr, nullptr, w.k, w.rows - r < kDotRows ? w.rows - r : kDotRows};
-    for (int64_t b = 0; b < part.rows * w.blocks(); b++) {
-      const int64_t at = r * w.blocks() + b;
-      const float scale = mxfp4_half_scale(static_cast<const uint8_t*>(w.scales)[at]);
-      decode_mxfp4(static_cast<const uint8_t*>(w.data) + at * 16, scale, panel + b * 32);
-    }
-    lanes_all<float, X>(panel, part, x, out + r, stride);
-  }
-}
+#include "f32_dots.h"
 
 // out[i * stride + r] = dot of weight row r and picked activation row i. `ready` holds what make_ready wrote for each
 // unit of these rows: ready_bytes of memory, once per op and not per task.

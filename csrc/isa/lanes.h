@@ -286,39 +286,47 @@ struct HalfScales {
 static constexpr HalfScales kHalfScales;
 OSSIA_INLINE float mxfp4_half_scale(uint8_t e) { return from_bits(kHalfScales.bits[e]); }
 
-// 32 floats of one MXFP4 block.
-OSSIA_INLINE void decode_mxfp4(const uint8_t* nibbles, float half_scale, float* out) {
+// The first 8 bytes of an MXFP4 block, or its last, as 16 floats: exactly value * scale, from a table times the scale.
 #if OSSIA_LEVEL == OSSIA_SCALAR
-  static const float table[16] = {0, 1, 2, 3, 4, 6, 8, 12, -0.0f, -1, -2, -3, -4, -6, -8, -12};
-  for (int i = 0; i < 16; i++) {
-    out[2 * i] = table[nibbles[i] & 15] * half_scale;
-    out[2 * i + 1] = table[nibbles[i] >> 4] * half_scale;
-  }
-#elif OSSIA_LEVEL == OSSIA_NEON
-  const uint8x16_t x = vld1q_u8(nibbles), low = vandq_u8(x, vdupq_n_u8(15)), high = vshrq_n_u8(x, 4);
-  store_decoded16(vzip1q_u8(low, high), half_scale, out);
-  store_decoded16(vzip2q_u8(low, high), half_scale, out + 16);
-#else
-  const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(nibbles)), m = _mm_set1_epi8(15);
-  const __m128i lo = _mm_and_si128(x, m), hi = _mm_and_si128(_mm_srli_epi16(x, 4), m);
-  const __m128i first = _mm_unpacklo_epi8(lo, hi), second = _mm_unpackhi_epi8(lo, hi);
-#if OSSIA_LEVEL == OSSIA_AVX512
-  const __m512 table = _mm512_setr_ps(0, 1, 2, 3, 4, 6, 8, 12, -0.0f, -1, -2, -3, -4, -6, -8, -12);
-  const __m512 s = _mm512_set1_ps(half_scale);
-  _mm512_storeu_ps(out, _mm512_mul_ps(_mm512_permutexvar_ps(_mm512_cvtepu8_epi32(first), table), s));
-  _mm512_storeu_ps(out + 16, _mm512_mul_ps(_mm512_permutexvar_ps(_mm512_cvtepu8_epi32(second), table), s));
-#else
-  const __m256 table = _mm256_setr_ps(0, 1, 2, 3, 4, 6, 8, 12), s = _mm256_set1_ps(half_scale);
-  const __m128i part[4] = {first, _mm_srli_si128(first, 8), second, _mm_srli_si128(second, 8)};
-  for (int i = 0; i < 4; i++) {
-    const __m256i c = _mm256_cvtepu8_epi32(part[i]);
-    const __m256 sign = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_srli_epi32(c, 3), 31));
-    const __m256 value = _mm256_or_ps(_mm256_permutevar8x32_ps(table, c), sign);  // the permute reads three bits
-    _mm256_storeu_ps(out + 8 * i, _mm256_mul_ps(value, s));
-  }
-#endif
-#endif
+struct Mxfp4Table {
+  float v[16];
+};
+OSSIA_INLINE Mxfp4Table scaled_table(float half_scale) {
+  Mxfp4Table t = {{0, 1, 2, 3, 4, 6, 8, 12, -0.0f, -1, -2, -3, -4, -6, -8, -12}};
+  OSSIA_LANES t.v[i] *= half_scale;
+  return t;
 }
+OSSIA_INLINE V decode16(const uint8_t* nibbles, const Mxfp4Table& table) {
+  V r;
+  OSSIA_LANES r.v[i] = table.v[i % 2 ? nibbles[i / 2] >> 4 : nibbles[i / 2] & 15];
+  return r;
+}
+#elif OSSIA_LEVEL == OSSIA_AVX512
+using Mxfp4Table = __m512;
+OSSIA_INLINE Mxfp4Table scaled_table(float half_scale) {
+  const __m512 values = _mm512_setr_ps(0, 1, 2, 3, 4, 6, 8, 12, -0.0f, -1, -2, -3, -4, -6, -8, -12);
+  return _mm512_mul_ps(values, _mm512_set1_ps(half_scale));
+}
+OSSIA_INLINE V decode16(const uint8_t* nibbles, Mxfp4Table table) {  // the permute reads four bits of each lane
+  const __m512i n = _mm512_cvtepu8_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(nibbles)));
+  return {_mm512_permutexvar_ps(_mm512_or_si512(n, _mm512_slli_epi64(n, 28)), table)};
+}
+#elif OSSIA_LEVEL == OSSIA_AVX2
+using Mxfp4Table = __m256;
+OSSIA_INLINE Mxfp4Table scaled_table(float half_scale) {
+  return _mm256_mul_ps(_mm256_setr_ps(0, 1, 2, 3, 4, 6, 8, 12), _mm256_set1_ps(half_scale));
+}
+OSSIA_INLINE __m256 decode8(__m128i nibbles, __m256 table) {  // the permute reads three bits; the fourth is the sign
+  __m256i n = _mm256_cvtepu8_epi64(nibbles);
+  n = _mm256_or_si256(n, _mm256_slli_epi64(n, 28));
+  const __m256i sign = _mm256_and_si256(_mm256_slli_epi32(n, 28), _mm256_set1_epi32(INT32_MIN));
+  return _mm256_xor_ps(_mm256_permutevar8x32_ps(table, n), _mm256_castsi256_ps(sign));
+}
+OSSIA_INLINE V decode16(const uint8_t* nibbles, Mxfp4Table table) {
+  const __m128i n = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(nibbles));
+  return {decode8(n, table), decode8(_mm_srli_si128(n, 4), table)};
+}
+#endif
 
 // The largest lane as bits, and a block's companions: its even and odd elements apart, and its sum.
 #if OSSIA_LEVEL == OSSIA_SCALAR

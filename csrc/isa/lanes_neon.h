@@ -97,19 +97,21 @@ OSSIA_INLINE void part_block(const int8_t* q, int8_t* split, int32_t* sum) {
   *sum = vaddlvq_s8(a) + vaddlvq_s8(b);
 }
 
-// Four codes, each in its own 32 bits: magnitude to float, the sign put back (minus zero too), times the scale.
-OSSIA_INLINE void store_decoded4(uint16x4_t magnitude, uint16x4_t code, float scale, float* out) {
-  const uint32x4_t sign = vandq_u32(vmovl_u16(code), vdupq_n_u32(8));
-  const uint32x4_t value = vreinterpretq_u32_f32(vcvtq_f32_u32(vmovl_u16(magnitude)));
-  vst1q_f32(out, vmulq_n_f32(vreinterpretq_f32_u32(vorrq_u32(value, vshlq_n_u32(sign, 28))), scale));
+// Four codes and their magnitudes: to float, times the scale, the sign put back (minus zero's too).
+using Mxfp4Table = float;
+OSSIA_INLINE Mxfp4Table scaled_table(float half_scale) { return half_scale; }
+OSSIA_INLINE float32x4_t decode4(uint16x4_t magnitude, uint16x4_t code, float scale) {
+  const uint32x4_t sign = vshlq_n_u32(vshrq_n_u32(vmovl_u16(code), 3), 31);
+  const float32x4_t value = vmulq_n_f32(vcvtq_f32_u32(vmovl_u16(magnitude)), scale);
+  return vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(value), sign));
 }
-OSSIA_INLINE void store_decoded16(uint8x16_t codes, float scale, float* out) {
+OSSIA_INLINE V decode16(const uint8_t* nibbles, Mxfp4Table scale) {
   static const uint8_t values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, 1, 2, 3, 4, 6, 8, 12};
+  const uint8x8_t n = vld1_u8(nibbles), low = vand_u8(n, vdup_n_u8(15)), high = vshr_n_u8(n, 4);
+  const uint8x16_t codes = vcombine_u8(vzip1_u8(low, high), vzip2_u8(low, high));
   const uint8x16_t m = vqtbl1q_u8(vld1q_u8(values), codes);
   const uint16x8_t m0 = vmovl_u8(vget_low_u8(m)), m1 = vmovl_u8(vget_high_u8(m));
   const uint16x8_t c0 = vmovl_u8(vget_low_u8(codes)), c1 = vmovl_u8(vget_high_u8(codes));
-  store_decoded4(vget_low_u16(m0), vget_low_u16(c0), scale, out);
-  store_decoded4(vget_high_u16(m0), vget_high_u16(c0), scale, out + 4);
-  store_decoded4(vget_low_u16(m1), vget_low_u16(c1), scale, out + 8);
-  store_decoded4(vget_high_u16(m1), vget_high_u16(c1), scale, out + 12);
+  return {decode4(vget_low_u16(m0), vget_low_u16(c0), scale), decode4(vget_high_u16(m0), vget_high_u16(c0), scale),
+          decode4(vget_low_u16(m1), vget_low_u16(c1), scale), decode4(vget_high_u16(m1), vget_high_u16(c1), scale)};
 }
