@@ -58,7 +58,7 @@ from peers.server import Peer, running
 SHORT = 32  # prompt tokens before decoding
 CONTEXT = 8192
 LONG = 8000  # tokens of the prompt after which our memory is looked at
-BUFFER_BYTES = 1 << 30  # beside 21 GiB of llama.cpp there is no room for more
+BUFFER_BYTES = 2 << 30  # many times the caches, as `ossia bench run` has it
 PLAIN, BUSY = ("decode", "streams_4", "streams_8"), ("decode_busy", "streams_4_busy")
 
 STAGES = (
