@@ -20,9 +20,9 @@ BEGIN, END = "<!-- measured beside the peers: begin -->", "<!-- end -->"
 COLOURS = {"ossia": "#0f766e", IK: "#b45309", LLAMA: "#6b7280"}
 WIDTH, LABEL, BAR, GAP = 860, 230, 15, 10
 ACCURACY = """\
-The same text through each arithmetic and through float32, from the same bf16 and MXFP4 weights. "Other experts"
-counts pairs of a token and a layer with another set of experts than in float32: with random weights many are
-nearly tied, and a changed one changes all that follows. llama.cpp computed its own logits."""
+The same text through each arithmetic and through float32, from the same bf16 and MXFP4 weights. "Other
+experts" counts pairs of a token and a layer with another set of experts than in float32: with random weights
+many are nearly tied, and a changed one changes all that follows. llama.cpp computed its own logits."""
 STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#1f2937}.h{font-weight:600;font-size:15px}"
     ".n{font-size:12px}.w{stroke:#111827;stroke-width:1.2}"
