@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from contextlib import aclosing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,6 +30,7 @@ from ossia.bench.disk import sequential_read
 from ossia.bench.run import synthetic_folder
 from ossia.bench.shapes import SHAPES, shape_named
 from ossia.errors import OssiaError
+from ossia.kernels.experts import ExpertCounts
 from ossia.model.memory.fit import as_option, divide, needed, smallest
 from ossia.model.plan import memory_plan
 from ossia.model.sampling import SamplingParams
@@ -36,6 +38,7 @@ from ossia.settings import load_settings, parse_size
 
 GROUPS = Path("/sys/fs/cgroup")
 NAME = "ossia-laptop"
+_ROUND = 25  # tokens between two probes of the disk
 
 
 def main() -> int:
@@ -71,7 +74,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--max-memory", default="8GiB")
     parser.add_argument("--context", type=int, default=8192)
     parser.add_argument("--tokens", type=int, default=100)
-    parser.add_argument("--prompt", type=int, default=32)
+    parser.add_argument("--prompt", type=int, help="tokens; stream: 32, whole: as many as fit")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     wanted.limit = wanted.limit or ("13.0GiB" if wanted.what == "whole" else wanted.max_memory)
@@ -79,79 +82,122 @@ def _arguments() -> argparse.Namespace:
 
 
 def _run(wanted: argparse.Namespace) -> int:
-    """Inside the group: probe, load, answer, probe."""
+    """Inside the group: probe, load, answer in rounds with a probe after each."""
     folder = _folder(wanted.model)
     file = max(folder.glob("*.safetensors"), key=lambda path: path.stat().st_size)
     probes = [_probe(file)]
     started = time.perf_counter()
     limit = wanted.max_memory if wanted.what == "stream" else None
-    with ossia.load(str(folder), max_context=wanted.context, max_memory=limit) as model:
+    with ossia.load(str(folder), max_context=wanted.context, max_memory=limit, speculation=False) as model:
         load_s = time.perf_counter() - started
         probes.append(_probe(file))
-        backend = model.backend
-        assert isinstance(backend, NativeBackend)
-        size = _tensor_bytes(folder)
+        assert isinstance(model.backend, NativeBackend)
+        run = _Run(model.backend, file, probes)
         report: dict[str, Any] = {
-            "model": str(folder), "context": backend.context_length, "load_s": load_s, "file_bytes": size,
-        }  # fmt: skip
-        report |= _answer(backend, wanted.prompt, wanted.tokens, probes, file)
+            "model": str(folder),
+            "context": run.backend.context_length,
+            "load_s": load_s,
+        }
         if wanted.what == "whole":
-            read = size - model_embedding(folder)
+            read = sum(path.stat().st_size for path in folder.glob("*.safetensors")) - _embedding_bytes(
+                folder
+            )
             rate = read / load_s
-            report |= {
-                "load_bytes": read,
-                "load_bytes_s": rate,
-                "load_share_of_disk": rate / median(probes[:2]),
-            }
-            report["deep"] = _answer(backend, wanted.context - wanted.tokens - 1, wanted.tokens, probes, file)
+            report |= {"load_bytes": read, "load_bytes_s": rate, "load_share": rate / median(probes)}
+        prompt = wanted.prompt or (32 if limit else run.backend.context_length - wanted.tokens - 1)
+        report |= run.answer(prompt, wanted.tokens)
     report["disk_probes_bytes_s"] = probes
     report["peak_rss_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps(report))
     return 0
 
 
-def _answer(
-    backend: NativeBackend, prompt: int, tokens: int, probes: list[float], file: Path
-) -> dict[str, Any]:
-    """A random prompt and `tokens` of answer; where experts stream, beside what the disk alone would take."""
-    ids = np.random.default_rng(prompt).integers(0, 201088, prompt).tolist()
-    asked = time.perf_counter()
-    before, at = backend.stats.experts, list[Any]()
-    times = asyncio.run(_follow(backend, ids, tokens, at))
-    after = backend.stats.experts
-    probes.append(_probe(file))
-    decode_s = times[-1] - times[0]
-    report: dict[str, Any] = {
-        "prompt_tokens": prompt, "first_token_s": times[0] - asked, "tokens": len(times),
-        "decode_tok_s": (len(times) - 1) / decode_s,
-    }  # fmt: skip
-    if before is None or after is None:
-        return report
-    first = at[0]
-    disk = median(probes)
-    missed = after.read_bytes - first.read_bytes
-    asked_for = after.asked - first.asked
-    whole = after.read_bytes - before.read_bytes
-    return report | {
-        "hit_rate": 1 - (after.read - first.read) / max(1, asked_for),
-        "decode_read_bytes": missed,
-        "decode_share_of_disk": missed / disk / decode_s,
-        "all_read_bytes": whole,
-        "all_share_of_disk": whole / disk / (times[-1] - asked),
-        "disk_bytes_s": disk,
-    }
+@dataclass(slots=True)
+class _Run:
+    """A loaded model, and the disk's rate: the last of `probes` is as of now."""
+
+    backend: NativeBackend
+    file: Path
+    probes: list[float]
+
+    def answer(self, prompt: int, tokens: int) -> dict[str, Any]:
+        """`tokens` of answer to a random prompt, in rounds that go on where the last one ended."""
+        ids = np.random.default_rng(prompt).integers(0, 201088, prompt).tolist()
+        rounds: list[_Round] = []
+        while (done := sum(r.tokens for r in rounds)) < tokens:
+            rounds.append(self._round(ids, min(_ROUND, tokens - done)))
+        decode_s = sum(r.decode_s for r in rounds)
+        report: dict[str, Any] = {
+            "prompt_tokens": prompt,
+            "first_token_s": rounds[0].first_s,
+            "tokens": tokens,
+            "decode_tok_s": sum(r.tokens - 1 for r in rounds) / decode_s,
+        }
+        if self.backend.stats.experts is None:
+            return report
+        asked, read = sum(r.asked for r in rounds), sum(r.read for r in rounds)
+        return report | {
+            "hit_rate": 1 - read / asked,
+            "decode_read_bytes": sum(r.read_bytes for r in rounds),
+            "decode_s": decode_s,
+            "decode_disk_s": sum(r.disk_s for r in rounds),
+            "decode_share": sum(r.disk_s for r in rounds) / decode_s,
+            "rounds_share": [round(r.disk_s / r.decode_s, 3) for r in rounds],
+            "prompt_share": rounds[0].prompt_disk_s / rounds[0].first_s,
+        }
+
+    def _round(self, ids: list[int], count: int) -> "_Round":
+        before, asked = self.backend.stats.experts or ExpertCounts(0, 0, 0), time.perf_counter()
+        times, first, answer = asyncio.run(_follow(self.backend, ids, count))
+        after = self.backend.stats.experts or ExpertCounts(0, 0, 0)
+        ids += answer
+        self.probes.append(_probe(self.file))
+        rate = sum(self.probes[-2:]) / 2
+        read_bytes = after.read_bytes - first.read_bytes
+        return _Round(
+            tokens=count,
+            first_s=times[0] - asked,
+            decode_s=times[-1] - times[0],
+            asked=after.asked - first.asked,
+            read=after.read - first.read,
+            read_bytes=read_bytes,
+            disk_s=read_bytes / rate,
+            prompt_disk_s=(first.read_bytes - before.read_bytes) / rate,
+        )
 
 
-async def _follow(backend: NativeBackend, prompt: list[int], count: int, at: list[Any]) -> list[float]:
-    """When each token came; `at` takes the counters as they were at the first."""
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """Some tokens of an answer: seconds, experts and bytes after its first token.
+
+    `disk_s`: what the disk alone would have taken for these bytes, at the mean of the probes beside them.
+    """
+
+    tokens: int
+    first_s: float
+    decode_s: float
+    asked: int
+    read: int
+    read_bytes: int
+    disk_s: float
+    prompt_disk_s: float
+
+
+async def _follow(
+    backend: NativeBackend, prompt: list[int], count: int
+) -> tuple[list[float], ExpertCounts, list[int]]:
+    """When each token came, the experts' counters at the first, and the tokens."""
     params = SamplingParams(max_tokens=count, temperature=0.0)
     times: list[float] = []
+    answer: list[int] = []
+    first = ExpertCounts(0, 0, 0)
     async with aclosing(backend.generate(prompt, params)) as tokens:
-        async for _ in tokens:
+        async for token in tokens:
             times.append(time.perf_counter())
+            answer.append(token.id)
             if len(times) == 1:
-                at.append(backend.stats.experts)
-    return times
+                first = backend.stats.experts or first
+    return times, first, answer
 
 
 def _probe(file: Path) -> float:
@@ -164,11 +210,7 @@ def _folder(name: str) -> Path:
     return synthetic_folder(name, load_settings()) or Path(name)
 
 
-def _tensor_bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-
-
-def model_embedding(folder: Path) -> int:
+def _embedding_bytes(folder: Path) -> int:
     """Bytes of the embedding, which loading leaves on the disk."""
     raw = json.loads((folder / "config.json").read_text())
     return 2 * raw["vocab_size"] * raw["hidden_size"]

@@ -5,6 +5,7 @@ from statistics import median
 from typing import Any
 
 from ossia.bench.workload import Cost
+from ossia.kernels.experts import ExpertCounts
 from ossia.settings import KVKind, Numerics
 
 
@@ -37,7 +38,7 @@ class Report:
     `load_s`: from the name to a ready model; `first_token_s`: from the name to the first token of a short
     prompt. `peak_rss_bytes`: most memory of the process, pages of mapped weights included, at a context of
     `context_length`. `bandwidth` and `peak`: every probe, bytes and operations per second. `cost`: what a
-    decoded token takes.
+    decoded token takes. `experts`: where they stream, what was asked for and read in the whole run.
     """
 
     model: str
@@ -58,6 +59,7 @@ class Report:
     peak: tuple[float, ...]
     peak_kind: str
     disk_bytes_s: float | None
+    experts: ExpertCounts | None = None
 
     def first_token_of(self, length: int) -> float | None:
         """Seconds from a request of so many tokens to its first token, on a ready model; the median."""
@@ -84,6 +86,8 @@ class Report:
             "flop_s_range": [min(self.peak), max(self.peak)],
             "flop_s_kind": self.peak_kind,
             "disk_bytes_s": self.disk_bytes_s,
+            "expert_hit_rate": None if self.experts is None else self.experts.hit_rate,
+            "expert_read_bytes": None if self.experts is None else self.experts.read_bytes,
             "decode_read_bytes": self.cost.read_bytes,
             "decode_ops": self.cost.ops,
             "depth_tokens": self.depth,

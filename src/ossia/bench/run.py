@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ossia.backends.base import Backend
+from ossia.backends.native import NativeBackend
 from ossia.bench.disk import sequential_read
 from ossia.bench.make import bench_dir
 from ossia.bench.report import Figure, Report
@@ -26,6 +27,7 @@ from ossia.hub.load import load
 from ossia.hub.progress import Progress, silent
 from ossia.hub.sources import FoundModel, locate
 from ossia.kernels import cpu
+from ossia.kernels.experts import ExpertCounts
 from ossia.kernels.probe import peak_ops, read_bandwidth, reading_buffer
 from ossia.model.config import ModelConfig
 from ossia.model.kv_cache import kv_kind
@@ -113,7 +115,13 @@ def _report(found: FoundModel, name: str, run: "_Run", load_s: float, first_toke
         peak=tuple(run.peak),
         peak_kind=run.peak_kind,
         disk_bytes_s=sequential_read(_largest_file(found.path)),
+        experts=experts_of(run.backend),
     )
+
+
+def experts_of(backend: Backend) -> ExpertCounts | None:
+    """What was asked for and read where experts stream; None where all are in memory."""
+    return backend.stats.experts if isinstance(backend, NativeBackend) else None
 
 
 @dataclass(slots=True)
@@ -155,7 +163,8 @@ class _Run:
         self._say("depth")
         asyncio.run(follow(self.backend, self._deep, 1))
         self.peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        self._decode_rounds(reading_buffer(self.plan.buffer_bytes))
+        streams = experts_of(self.backend) is not None  # then memory is short
+        self._decode_rounds(reading_buffer(self.plan.buffer_bytes // (8 if streams else 1)))
 
     def _prefill(self, length: int) -> None:
         """A new prompt, between two probes of the peak."""

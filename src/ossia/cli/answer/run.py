@@ -9,6 +9,7 @@ import click
 
 from ossia.agent import events
 from ossia.agent.model import Model
+from ossia.backends.native import NativeBackend
 from ossia.cli import screen
 from ossia.cli.answer.aside import Aside, Waiting
 from ossia.cli.answer.compare import Answer, compare
@@ -43,6 +44,7 @@ from ossia.cli.failures import (
 from ossia.cli.messages import M
 from ossia.errors import OssiaError
 from ossia.harmony.messages import Effort
+from ossia.hub.cache import human
 
 _EXITS = {
     "stop": 0,
@@ -94,11 +96,21 @@ def run_command(app: App, prompt: tuple[str, ...], reasoning: bool, as_json: boo
             effort, *others = wanted.efforts
             if others:
                 return compare(_answers(model, wanted, text, app), app)
-            return _as_text(_ask(model, wanted, effort, text), reasoning, app)
+            code = _as_text(_ask(model, wanted, effort, text), reasoning, app)
+            _tell_streamed(model, app)
+            return code
     except OssiaError as error:
         if as_json:
             _print_json({"type": "error", "error": type(error).__name__, "message": error.message})
         raise
+
+
+def _tell_streamed(model: Model, app: App) -> None:
+    """Where experts stream: how many were in memory, and what was read."""
+    experts = model.backend.stats.experts if isinstance(model.backend, NativeBackend) else None
+    if experts is not None:
+        share, size = f"{experts.hit_rate:.0%}", human(experts.read_bytes)
+        click.echo(app.say(M.STREAMED, share=share, size=size), err=True)
 
 
 def exit_code(reason: str) -> int:

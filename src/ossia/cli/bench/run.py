@@ -18,6 +18,7 @@ from ossia.cli.messages import M
 from ossia.cli.models.progress import showing_progress
 from ossia.cli.screen import for_stream
 from ossia.hub.cache import human
+from ossia.kernels.experts import ExpertCounts
 
 _WIDTH_ELSEWHERE = 160  # columns for a pipe: as in `ossia info`
 _NAMES = {
@@ -119,9 +120,14 @@ def _facts(report: Report, app: App) -> Table:
             report.peak_kind + ": " + app.say(W.SPREAD, middle=peaks[0], low=peaks[1], high=peaks[2]),
         ),
         (W.FACT_DISK, disk),
+        *([(W.FACT_EXPERTS, _streamed(report.experts, app))] if report.experts else []),
     ):
         table.add_row(app.say(heading), value)
     return table
+
+
+def _streamed(experts: ExpertCounts, app: App) -> str:
+    return app.say(W.STREAMED, share=f"{experts.hit_rate:.0%}", size=human(experts.read_bytes))
 
 
 def _first_tokens(report: Report, app: App) -> str:

@@ -111,6 +111,11 @@ class W(Enum):
     FACT_BANDWIDTH = Text("memory read", "메모리 읽기")
     FACT_PEAK = Text("peak arithmetic", "최대 연산")
     FACT_DISK = Text("disk, sequential", "디스크 순차 읽기")
+    FACT_EXPERTS = Text("experts", "전문가")
+    STREAMED = Text(
+        "{share} found in memory, {size} read from the disk",
+        "{share}가 메모리에 있었고 디스크에서 {size} 읽음",
+    )
     SECONDS = Text("{seconds} s", "{seconds}초")
     AT_CONTEXT = Text(
         "{size}, mapped weights included, context {context:,}", "{size}, 매핑된 가중치 포함, 문맥 {context:,}"
