@@ -1,11 +1,13 @@
 """Reports: medians, shares round by round, and one JSON object."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from ossia.bench.report import Figure, Report
 from ossia.bench.workload import Cost
+from ossia.kernels.experts import ExpertCounts
 
 
 def report(**figures: Figure) -> Report:
@@ -49,3 +51,9 @@ def test_nothing_measured_is_null_everywhere() -> None:
     assert values["decode_tok_s"] is None
     with pytest.raises(KeyError):
         values["decode"]
+
+
+def test_where_experts_stream_the_report_says_what_was_read() -> None:
+    streamed = replace(report(), experts=ExpertCounts(asked=8, read=2, read_bytes=5)).to_dict()
+    assert (streamed["expert_hit_rate"], streamed["expert_read_bytes"]) == (0.75, 5)
+    assert report().to_dict()["expert_hit_rate"] is None
