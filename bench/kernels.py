@@ -76,7 +76,7 @@ def linears(model: str, numerics: Numerics) -> None:
     hidden, _, _, _, heads, kv_heads, vocab = SHAPES[model]
     copies = max(1, int(3e8 // (hidden * (heads + 2 * kv_heads) * 64)))  # past the caches
     weights = [dense(numerics, (heads + 2 * kv_heads) * 64, hidden) for _ in range(min(copies, 24))]
-    for count in (1, 2, 4, 8, 64, 512):
+    for count in (1, 2, 4, 8, 16, 64, 512):
         x = rows_of(count, hidden, numerics)
         out = np.zeros((count, weights[0].shape[1]), np.float32)
         p = ops.Program()
@@ -100,7 +100,7 @@ def experts(model: str, numerics: Numerics) -> None:
     ]
     bias = np.zeros((count, 2 * inner), np.float32), np.zeros((count, hidden), np.float32)
     one = (layers[0][0].nbytes + layers[0][1].nbytes) / count
-    for tokens in (1, 2, 4, 8, 64, 512):
+    for tokens in (1, 2, 4, 8, 16, 64, 512):
         x = rows_of(tokens, hidden, numerics)
         out = np.zeros((tokens, hidden), np.float32)
         p = ops.Program()
