@@ -61,6 +61,16 @@ def test_speculation_is_on_unless_switched_off():
         load_settings({"OSSIA_SPECULATION": "yes"})
 
 
+def test_the_kv_cache_goes_with_the_numerics_unless_it_is_set():
+    assert [load_settings({"OSSIA_KV_CACHE": v}).kv_cache for v in ("", "int8", "bf16")] == [
+        None,
+        "int8",
+        "bf16",
+    ]
+    with pytest.raises(SettingsError, match="OSSIA_KV_CACHE"):
+        load_settings({"OSSIA_KV_CACHE": "int4"})
+
+
 def test_an_unknown_variable_is_an_error():
     with pytest.raises(SettingsError, match="unknown setting OSSIA_PREFIXCACHE"):
         load_settings({"OSSIA_PREFIXCACHE": "on"})

@@ -122,6 +122,7 @@ def test_a_missing_tokenizer_is_refused(settings, write_checkpoint):
     ("options", "error"),
     [
         ({"numerics": "int4"}, SettingsError),
+        ({"kv_cache": "int4"}, SettingsError),
         ({"isa": "sse2"}, IsaUnavailableError),
         ({"threads": 0}, SettingsError),
     ],
