@@ -3,7 +3,7 @@
 `python bench/long_context.py MODEL [--tokens N] [--decode N] [--kv-cache int8] [--threads N]`. A prompt of
 random ids goes through the engine in steps of 512, then tokens are decoded greedily; prompt and answer
 together are the model's whole context where no other length is asked for. MODEL is any name, or a checkpoint
-of `ossia bench make` (20b-2-layers). With all layers of 20b this takes hours: attention grows with the square.
+of `ossia bench make` (20b-2-layers). All layers of 20b take hours: attention grows with the square.
 """
 
 import argparse
