@@ -21,6 +21,8 @@ from ossia.settings import Numerics
 
 Floats = NDArray[np.float32]
 
+_LEAST_THREADS = 4  # some wait for the disk, or for a core that another process has
+
 
 @dataclass(frozen=True, slots=True)
 class LayerWeights:
@@ -74,7 +76,7 @@ def load_weights(
     slots: int | None = None,
     drop: bool = False,
 ) -> Weights:
-    """Map the experts and pack the dense matrices of `checkpoint`, on as many threads as the kernels use.
+    """Map the experts and pack the dense matrices of `checkpoint`, on as many threads as the kernels use, or four.
 
     `populate` brings the experts' pages into memory too, for where they fit; else they come when first used.
     `screened_head` stores an int8 unembedding so that choosing a token reads half of it, where that pays.
@@ -87,7 +89,7 @@ def load_weights(
     layers = tuple(_layer(jobs, config, f"model.layers.{n}.") for n in range(config.num_hidden_layers))
     norm, head = jobs.vector("model.norm.weight"), jobs.dense("lm_head.weight")
     embedding = jobs.embedding("model.embed_tokens.weight")
-    jobs.run(cpu.current().threads, progress)
+    jobs.run(max(cpu.current().threads, _LEAST_THREADS), progress)
     streamed = None
     if slots is not None:
         assert isinstance(checkpoint, Checkpoint), "experts stream from safetensors alone"
