@@ -76,7 +76,7 @@ def load_weights(
     slots: int | None = None,
     drop: bool = False,
 ) -> Weights:
-    """Map the experts and pack the dense matrices of `checkpoint`, on the kernels' number of threads, or four.
+    """Map the experts and pack the dense matrices of `checkpoint`, on as many threads as compute, or four.
 
     `populate` brings the experts' pages into memory too, for where they fit; else they come when first used.
     `screened_head` stores an int8 unembedding so that choosing a token reads half of it, where that pays.
