@@ -17,6 +17,12 @@ from ossia.model.sampling import SamplingParams
 CONTEXT = 256
 
 
+def occupy(monkeypatch, size_bytes):
+    """Let the process hold `size_bytes` before it loads anything, whatever the tests before have left in it."""
+    memory = namedtuple("Memory", "rss")(size_bytes)
+    monkeypatch.setattr(psutil, "Process", lambda: namedtuple("Process", "memory_info")(lambda: memory))
+
+
 @pytest.fixture
 def folder(write_checkpoint, settings):
     return write_checkpoint(settings.data_dir / "models" / "mine", num_hidden_layers=3)
@@ -25,8 +31,7 @@ def folder(write_checkpoint, settings):
 @pytest.fixture
 def limit(folder, monkeypatch):
     """Room for the experts of a layer and one more, in a process whose size does not change."""
-    memory = namedtuple("Memory", "rss")(100_000_000)
-    monkeypatch.setattr(psutil, "Process", lambda: namedtuple("Process", "memory_info")(lambda: memory))
+    occupy(monkeypatch, 100_000_000)
     config = read_config(folder)
     return smallest(memory_plan(config, "q8", CONTEXT), config) + slot_bytes(part_bytes(config))
 
@@ -57,8 +62,7 @@ def test_a_wide_limit_streams_nothing(settings, limit):
 
 
 def test_the_command_line_takes_a_limit_and_tells_what_was_read(settings, folder, monkeypatch, capsys):
-    memory = namedtuple("Memory", "rss")(100_000_000)
-    monkeypatch.setattr(psutil, "Process", lambda: namedtuple("Process", "memory_info")(lambda: memory))
+    occupy(monkeypatch, 100_000_000)
     config = read_config(folder)
     room = smallest(memory_plan(config, "q8", 4096), config) + slot_bytes(part_bytes(config))
     option = f"{-(-room // 1000)}KB"
@@ -71,6 +75,7 @@ def test_the_command_line_refuses_what_is_no_size(settings, capsys):
     assert "lots is not a size such as 8GiB" in capsys.readouterr().err
 
 
-def test_the_command_line_names_the_smallest_limit(settings, folder, capsys):
+def test_the_command_line_names_the_smallest_limit(settings, folder, monkeypatch, capsys):
+    occupy(monkeypatch, 100_000_000)
     assert execute(["run", "-m", "mine", "--max-memory", "1MB", "hello"], App(settings)) == 4
     assert "--max-memory 0." in capsys.readouterr().err
