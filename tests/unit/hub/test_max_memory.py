@@ -18,7 +18,7 @@ CONTEXT = 256
 
 
 def occupy(monkeypatch, size_bytes):
-    """Let the process hold `size_bytes` before it loads anything, whatever the tests before have left in it."""
+    """Let the process hold `size_bytes` before it loads anything, whatever earlier tests have left in it."""
     memory = namedtuple("Memory", "rss")(size_bytes)
     monkeypatch.setattr(psutil, "Process", lambda: namedtuple("Process", "memory_info")(lambda: memory))
 
