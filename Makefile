@@ -78,7 +78,7 @@ $(VENV)/.made: scripts/check-machine
 	@touch $@
 
 $(VENV)/.core: $(VENV)/.made pyproject.toml $(NATIVE_SOURCES)
-	@echo "Building the native core and installing Ossia (about a minute) ..."
+	@echo "Building the native core and installing Ossia (two or three minutes) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
