@@ -16,6 +16,12 @@
     │   ├── DiskSpaceError          not enough disk for what was asked
     │   └── MemoryLimitError        not enough memory for what was asked
     ├── DownloadError               a source that cannot be reached or refuses
+    ├── UnauthorizedError           no API key, or a wrong one
+    ├── ForbiddenError              a key that may not do this
+    ├── NotFoundError               nothing is stored, or served, under that name
+    ├── ConflictError               what is there does not allow it now
+    ├── TooLargeError               a request larger than the server takes
+    ├── OverloadedError             the queue is full
     └── BackendError                a backend stopped, or cannot do what was asked of it
 
 A model's own slips (malformed Harmony, broken JSON, an unknown tool) are data, never an exception;
@@ -109,3 +115,41 @@ class DownloadError(OssiaError):
 class BackendError(OssiaError):
     exit_code = 6
     http_status = 503
+
+
+class UnauthorizedError(OssiaError):
+    http_status = 401
+
+
+class ForbiddenError(OssiaError):
+    http_status = 403
+
+
+class NotFoundError(OssiaError):
+    http_status = 404
+
+
+class ConflictError(OssiaError):
+    http_status = 409
+
+
+class TooLargeError(InputError):
+    http_status = 413
+
+
+class OverloadedError(OssiaError):
+    """`retry_after_s`: when it is worth asking again."""
+
+    http_status = 429
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        value: object = None,
+        limit: object = None,
+        remedy: str = "",
+        retry_after_s: int = 5,
+    ) -> None:
+        super().__init__(message, value=value, limit=limit, remedy=remedy)
+        self.retry_after_s = retry_after_s

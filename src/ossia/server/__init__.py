@@ -1,0 +1,1 @@
+"""The HTTP server: three dialects (Responses, Chat Completions, Ollama) over one conversation, one loop."""

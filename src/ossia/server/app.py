@@ -1,0 +1,64 @@
+"""The application: every dialect's routes, who is calling, and errors as responses."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from ossia.errors import NotFoundError, OssiaError
+from ossia.server.chat.routes import routes as chat_routes
+from ossia.server.failures import headers_of, ollama_error, openai_error
+from ossia.server.ollama.routes import routes as ollama_routes
+from ossia.server.page.routes import routes as page_routes
+from ossia.server.responses.routes import routes as responses_routes
+from ossia.server.responses.state.routes import routes as state_routes
+from ossia.server.service import Service
+
+
+def build_app(service: Service) -> Starlette:
+    """The ASGI application over `service`, which belongs to it: it is closed when the server stops."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncGenerator[None]:
+        yield
+        await service.close()
+
+    dialects = (responses_routes, state_routes, chat_routes, ollama_routes, page_routes)
+    routes: list[BaseRoute] = [Route("/health", health)]
+    for dialect in dialects:
+        routes += dialect(service)
+    return Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        exception_handlers={OssiaError: _refuse, HTTPException: _refuse_http, Exception: _fail},
+    )
+
+
+async def health(request: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+def _refuse(request: Request, error: Exception) -> Response:
+    assert isinstance(error, OssiaError), "registered for these alone"
+    body = ollama_error(error) if request.url.path.startswith("/api/") else openai_error(error)
+    return JSONResponse(body, status_code=error.http_status, headers=headers_of(error))
+
+
+def _refuse_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException), "registered for these alone"
+    told = NotFoundError(f"{request.method} {request.url.path}: {error.detail}")
+    response = _refuse(request, told)
+    response.status_code = error.status_code
+    return response
+
+
+def _fail(request: Request, error: Exception) -> Response:
+    """A fault of ours: say so, and no more; the server's log has the rest."""
+    told = OssiaError("the server made a mistake", remedy="Its log says which.")
+    response = _refuse(request, told)
+    response.status_code = 500
+    return response

@@ -1,0 +1,1 @@
+"""The small page at /."""

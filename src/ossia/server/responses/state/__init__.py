@@ -1,0 +1,1 @@
+"""What responses leave behind: runs that can be followed, stored history, conversations."""

@@ -1,0 +1,139 @@
+"""A scripted model for the server's tests, and a real server to put it in.
+
+`Puppet` answers what a function makes of the prompt's text: Harmony text, from after ``<|start|>assistant``.
+It obeys no mask, but is asked for everything that needs one. Logprobs are -0.5 for what it says.
+"""
+
+import asyncio
+import contextlib
+import json
+import re
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from dataclasses import replace
+
+import uvicorn
+
+from ossia.agent.card import ModelCard
+from ossia.agent.model import Model
+from ossia.backends.base import Capabilities
+from ossia.errors import ContextLengthError
+from ossia.model.sampling import SamplingParams, Token
+from ossia.server.app import build_app
+from ossia.server.operations.fixed import FixedModel
+from ossia.server.service import Service
+from ossia.tokenizer import Tokenizer, load_o200k_harmony
+
+NAME = "openai/gpt-oss-20b"
+
+
+class Puppet:
+    """A backend; `prompts` and `params` record the requests, `left` counts answers the reader left early."""
+
+    capabilities = Capabilities(masks=True, logprobs=True, forced_ids=False, prefix_cache=True)
+
+    def __init__(
+        self,
+        answer: Callable[[str], str],
+        tok: Tokenizer | None = None,
+        *,
+        context_length: int = 131_072,
+        seconds_per_token: float = 0.0,
+    ) -> None:
+        self.tok = tok or load_o200k_harmony()
+        self.context_length = context_length
+        self.prompts: list[list[int]] = []
+        self.params: list[SamplingParams] = []
+        self.left = 0
+        self._answer = answer
+        self._pause = seconds_per_token
+        self._closed = False
+
+    def ids(self, text: str) -> list[int]:
+        """Ids of Harmony text, its control tokens by id and what lies between as text."""
+        special = self.tok.special_tokens
+        parts = re.split(r"(<\|[a-z]+\|>)", text)
+        return [i for p in parts for i in ([special[p]] if p in special else self.tok.encode(p))]
+
+    def prompt_text(self, at: int = -1) -> str:
+        """The text of a prompt it was given."""
+        return self.tok.decode(self.prompts[at])
+
+    def generate(self, prompt_ids: Sequence[int], params: SamplingParams) -> AsyncGenerator[Token, None]:
+        if len(prompt_ids) + (params.max_tokens or 1) > self.context_length:
+            raise ContextLengthError(
+                f"{len(prompt_ids)} tokens, the context is {self.context_length}",
+                value=len(prompt_ids),
+                limit=self.context_length,
+            )
+        before = self.prompts[-1] if self.prompts else []
+        cached = next((i for i, (a, b) in enumerate(zip(before, prompt_ids, strict=False)) if a != b), None)
+        cached = min(len(before), len(prompt_ids)) if cached is None else cached
+        self.prompts.append(list(prompt_ids))
+        self.params.append(params)
+        return self._play(self.ids(self._answer(self.prompt_text())), params, cached)
+
+    async def _play(self, ids: list[int], params: SamplingParams, cached: int) -> AsyncGenerator[Token, None]:
+        complete = False
+        try:
+            for n, token_id in enumerate(ids, 1):
+                await asyncio.sleep(self._pause)
+                token = Token(token_id, cached=cached if n == 1 else 0)
+                if params.logprobs is not None:
+                    top = ((token_id, -0.5), *((i, -3.0) for i in range(params.logprobs - 1)))
+                    token = replace(token, logprob=-0.5, top=top[: params.logprobs])
+                if token_id in params.stop_ids or n == len(ids):
+                    token = replace(token, finish="stop")
+                elif n == params.max_tokens:
+                    token = replace(token, finish="length")
+                complete = token.finish is not None
+                yield token
+                if complete:
+                    return
+        finally:
+            self.left += not complete
+
+    async def close(self) -> None:
+        self._closed = True
+
+
+def model_of(puppet: Puppet, name: str = NAME) -> Model:
+    return Model(puppet, puppet.tok, ModelCard(name))
+
+
+def service_of(puppet: Puppet, **options) -> Service:
+    return Service(FixedModel(model_of(puppet)), **options)
+
+
+def final(text: str, thought: str = "") -> str:
+    """A turn that thinks and answers."""
+    thinking = f"<|channel|>analysis<|message|>{thought}<|end|><|start|>assistant" if thought else ""
+    return f"{thinking}<|channel|>final<|message|>{text}<|return|>"
+
+
+def call(name: str, arguments: dict | str, thought: str = "") -> str:
+    """A turn that thinks and calls a tool ("functions.x"), with JSON arguments or with text."""
+    thinking = f"<|channel|>analysis<|message|>{thought}<|end|><|start|>assistant" if thought else ""
+    kind, body = (
+        ("", arguments) if isinstance(arguments, str) else (" <|constrain|>json", json.dumps(arguments))
+    )
+    return f"{thinking} to={name}<|channel|>commentary{kind}<|message|>{body}<|call|>"
+
+
+@contextlib.contextmanager
+def running(service: Service, **config) -> Iterator[str]:
+    """A real server over `service`, on a free port of the loopback; yields its URL without a path."""
+    settings = uvicorn.Config(build_app(service), port=0, log_level="error", **config)
+    server = uvicorn.Server(settings)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive(), "the server did not start"
+        thread.join(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        assert not thread.is_alive(), "the server did not stop"
