@@ -1,14 +1,17 @@
 """The one vocabulary front ends read: what happens while an answer comes about.
 
 Deltas stream; what they add up to follows in a `MessageDone` with the whole message. Every answer ends with
-exactly one `Finished`. `to_json` gives each event the shape documented in docs/python.md.
+exactly one `Finished`. Where `SamplingParams.logprobs` asks for them and the backend has them, deltas carry
+the log-probabilities of their tokens. `to_json` gives each event the shape documented in docs/python.md.
 """
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from ossia.agent.logprobs import TokenLogprob
 from ossia.agent.saved import message_to_dict
 from ossia.harmony.messages import Conversation, Message
+from ossia.model.sampling import PromptProgress
 
 FinishReason = Literal[
     "stop",  # the model finished
@@ -47,6 +50,7 @@ class ReasoningDelta:
     """Chain of thought (the analysis channel)."""
 
     text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ class PreambleDelta:
     """What the model says to the user before or between calls (commentary without a recipient)."""
 
     text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ class TextDelta:
     """The answer itself (the final channel)."""
 
     text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,7 @@ class CallDelta:
 
     call_id: str
     text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +131,8 @@ class Finished:
 
 
 Event = (
-    ReasoningDelta
+    PromptProgress  # once when a step's prompt was accepted, then while it is read
+    | ReasoningDelta
     | PreambleDelta
     | TextDelta
     | CallStarted
@@ -137,6 +145,7 @@ Event = (
 )
 
 _TYPES: dict[type[Event], str] = {
+    PromptProgress: "prompt.progress",
     ReasoningDelta: "reasoning.delta",
     PreambleDelta: "preamble.delta",
     TextDelta: "text.delta",
@@ -152,7 +161,7 @@ _TYPES: dict[type[Event], str] = {
 
 def to_json(event: Event) -> dict[str, Any]:
     """An event as a JSON object: its `type`, then its fields. `finished` leaves the conversation out, whose
-    messages were all given before."""
+    messages were all given before, and deltas without log-probabilities their `logprobs`."""
     kind = {"type": _TYPES[type(event)]}
     match event:
         case MessageDone(message):
@@ -160,5 +169,23 @@ def to_json(event: Event) -> dict[str, Any]:
         case Finished(reason, usage, _, stop):
             numbers = {k: round(v, 6) if isinstance(v, float) else v for k, v in asdict(usage).items()}
             return {**kind, "reason": reason, "stop": stop, "usage": numbers}
+        case ReasoningDelta(text, logprobs) | PreambleDelta(text, logprobs) | TextDelta(text, logprobs):
+            return {**kind, "text": text, **_logprobs(logprobs)}
+        case CallDelta(call_id, text, logprobs):
+            return {**kind, "call_id": call_id, "text": text, **_logprobs(logprobs)}
         case _:
             return {**kind, **asdict(event)}
+
+
+def _logprobs(tokens: tuple[TokenLogprob, ...]) -> dict[str, Any]:
+    if not tokens:
+        return {}
+    return {"logprobs": [_logprob(t.token, t.bytes, t.logprob) | {"top": _top(t)} for t in tokens]}
+
+
+def _top(token: TokenLogprob) -> list[dict[str, Any]]:
+    return [_logprob(*one) for one in token.top]
+
+
+def _logprob(token: str, piece: bytes, logprob: float) -> dict[str, Any]:
+    return {"token": token, "bytes": list(piece), "logprob": logprob}

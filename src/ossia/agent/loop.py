@@ -29,12 +29,12 @@ from ossia.agent.repetition import Loop, RepetitionWatch
 from ossia.agent.steering.control import Control
 from ossia.agent.steering.guide import Guide
 from ossia.agent.translate import Call, StopStrings, Translator
-from ossia.backends.base import Backend
+from ossia.backends.base import Backend, Item
 from ossia.errors import ContextLengthError, InputError
 from ossia.harmony.grammar import GrammarCompiler, ResponseFormat, ToolChoice
 from ossia.harmony.incremental import Rendering
 from ossia.harmony.messages import Conversation, Message, tool_result
-from ossia.model.sampling import SamplingParams, Token
+from ossia.model.sampling import PromptProgress, SamplingParams, Token
 from ossia.tokenizer.base import Tokenizer
 from ossia.tools.base import Tool, ToolOutcome
 from ossia.tools.toolbox import Toolbox, is_declared
@@ -124,6 +124,7 @@ class _Turn:
             stop_ids=sampling.stop_ids | tok.markers.stop_ids,
             boundary_ids=sampling.boundary_ids | {tok.markers.end},
         )
+        self._logprobs = sampling.logprobs is not None and backend.capabilities.logprobs
         self._started = time.monotonic()
         self._deadline = None if limits.seconds is None else self._started + limits.seconds
         self._calls = 0  # made in this answer
@@ -145,7 +146,7 @@ class _Turn:
         prompt = self._rendering.update(self.conversation, completion=True).ids
         self._guide.begin(self.conversation, self._calls, self._usage.reasoning_tokens)
         await self._guide.ready()
-        translator = Translator(self._tok, self._stops, self._calls_so_far())
+        translator = Translator(self._tok, self._stops, self._calls_so_far(), logprobs=self._logprobs)
         self._prompt_tokens = len(prompt)
         self._ids = []
         self._watch = RepetitionWatch() if self._limits.repetition else None
@@ -187,13 +188,16 @@ class _Turn:
                 before = [*prompt, *self._ids]
 
     async def _read(self, prompt: Sequence[int], translator: Translator) -> AsyncGenerator[Event, None]:
-        params = replace(self._step_params(len(prompt)), mask=self._guide.mask)
+        params = replace(self._step_params(len(prompt)), mask=self._guide.mask, progress=not self._ids)
         new = True
         async with aclosing(self._backend.generate(prompt, params)) as tokens:
             while not translator.over:
                 token = await self._next(tokens)
                 if token is None:
                     return
+                if isinstance(token, PromptProgress):
+                    yield token
+                    continue
                 if new:
                     self._count_request(len(prompt), token.cached)
                 new = False
@@ -205,7 +209,7 @@ class _Turn:
     def _take(self, token: Token, translator: Translator) -> Iterator[Event]:
         """What one token brought about; sets `reason` where it is the last."""
         self._count(token.id)
-        for event in translator.feed(token.id):
+        for event in translator.feed(token):
             yield event
             if (note := self._judge(event, translator)) is not None:
                 yield note
@@ -237,11 +241,11 @@ class _Turn:
     def _close_reasoning(self, translator: Translator) -> Iterator[Event]:
         for token_id in self._guide.closing:
             self._count(token_id)
-            yield from translator.feed(token_id)
+            yield from translator.feed(Token(token_id))
         if (note := self._guide.closed()) is not None:
             yield note
 
-    async def _next(self, tokens: AsyncGenerator[Token, None]) -> Token | None:
+    async def _next(self, tokens: AsyncGenerator[Item, None]) -> Item | None:
         """The next token; None, and the reason set, when time is up."""
         if self._deadline is None:
             return await anext(tokens, None)

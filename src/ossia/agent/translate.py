@@ -19,11 +19,13 @@ from ossia.agent.events import (
     ReasoningDelta,
     TextDelta,
 )
+from ossia.agent.logprobs import LogprobTrail, TokenLogprob
 from ossia.errors import InputError
 from ossia.harmony.events import ContentDelta, Diagnostic, MessageEnded, MessageStarted, ParseEvent
 from ossia.harmony.header import ROLES
 from ossia.harmony.messages import Message
 from ossia.harmony.parse import StreamParser
+from ossia.model.sampling import Token
 from ossia.tokenizer.base import Tokenizer
 
 Kind = Literal["reasoning", "preamble", "text", "call"]
@@ -94,12 +96,16 @@ class Translator:
 
     A step is over when its final has ended, when a stop string was found, when the model begins to
     speak for somebody else, or when it goes on after a call with anything but another call: that was
-    written without knowing the result. What it began in the last two cases is thrown away.
+    written without knowing the result. What it began in the last two cases is thrown away. With
+    `logprobs`, deltas carry those of their tokens.
     """
 
-    def __init__(self, tok: Tokenizer, stops: Sequence[str], calls_before: int) -> None:
+    def __init__(
+        self, tok: Tokenizer, stops: Sequence[str], calls_before: int, *, logprobs: bool = False
+    ) -> None:
         self._parser = StreamParser(tok, role="assistant")
         self._stop_strings = StopStrings(stops)
+        self._trail = LogprobTrail(tok) if logprobs else None
         self._calls_before = calls_before
         self._started: MessageStarted | None = None
         self._kind: Kind = "text"
@@ -130,10 +136,12 @@ class Translator:
         """The text of all finals."""
         return "".join(m.text for m in self.messages if m.is_final)
 
-    def feed(self, token_id: int) -> list[Event]:
-        """Take one sampled id; not to be called once `over`."""
+    def feed(self, token: Token) -> list[Event]:
+        """Take one sampled token; not to be called once `over`."""
         thinking = self.thinking
-        events = self._translate_all(self._parser.feed(token_id))
+        if self._trail is not None and self._started is not None:
+            self._trail.add(token)
+        events = self._translate_all(self._parser.feed(token.id))
         if thinking and self._started is not None:
             self.reasoning_tokens += 1
         return events
@@ -164,6 +172,8 @@ class Translator:
     def _start(self, started: MessageStarted) -> list[Event]:
         if started.role != "assistant":
             return self._cut("speaks-for-others", started.role)
+        if self._trail is not None:
+            self._trail.begin()
         self._started = started
         self._kind = _kind_of(started)
         if self._kind != "call":
@@ -177,19 +187,24 @@ class Translator:
         return [Note(code, detail)]
 
     def _delta(self, text: str) -> list[Event]:
+        if self._trail is not None:
+            self._trail.read(text)
         match self._kind:
             case "reasoning":
-                return [ReasoningDelta(text)]
+                return [ReasoningDelta(text, self._logprobs(text))]
             case "preamble":
-                return [PreambleDelta(text)]
+                return [PreambleDelta(text, self._logprobs(text))]
             case "call":
-                return [CallDelta(self._call_id, text)]
+                return [CallDelta(self._call_id, text, self._logprobs(text))]
             case "text":
                 return self._show(self._stop_strings.feed(text))
 
+    def _logprobs(self, text: str) -> tuple[TokenLogprob, ...]:
+        return () if self._trail is None else self._trail.show(text)
+
     def _show(self, text: str) -> list[Event]:
         self._shown.append(text)
-        events: list[Event] = [TextDelta(text)] if text else []
+        events: list[Event] = [TextDelta(text, self._logprobs(text))] if text else []
         if self.stop_string is None:
             return events
         assert self._started is not None, "text belongs to a message"

@@ -8,7 +8,9 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ossia.model.sampling import SamplingParams, Token
+from ossia.model.sampling import PromptProgress, SamplingParams, Token
+
+Item = Token | PromptProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,11 @@ class Backend(Protocol):
         """Prompt and answer of one request together, at most, in tokens."""
         ...
 
-    def generate(self, prompt_ids: Sequence[int], params: SamplingParams) -> AsyncGenerator[Token, None]:
+    def generate(self, prompt_ids: Sequence[int], params: SamplingParams) -> AsyncGenerator[Item, None]:
         """The answer's tokens as they come; the last one has `finish`, the first one `cached`.
+
+        Where `params.progress` asks for it, `PromptProgress` may come before them: the first when the prompt
+        was accepted, others while it is read. Without it there are only tokens.
 
         Raises InputError or ContextLengthError before anything is computed, BackendError where the backend
         stops under way. Closing the iterator (`aclose`, cancelling the task that reads it) cancels the

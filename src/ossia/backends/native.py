@@ -17,14 +17,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ossia.backends.base import Capabilities
+from ossia.backends.base import Capabilities, Item
 from ossia.engine.engine import Engine, EngineStats, Output
 from ossia.engine.sequence import Sequence as EngineSequence
 from ossia.engine.switch_interval import SwitchInterval
 from ossia.errors import BackendError, OssiaError
-from ossia.model.sampling import SamplingParams, Token
+from ossia.model.sampling import PromptProgress, SamplingParams, Token
 
-_Item = Token | OssiaError
+_Item = Item | OssiaError
 
 
 @dataclass(eq=False, slots=True)
@@ -69,7 +69,7 @@ class NativeBackend:
         """The engine's counters, as of now or a moment ago."""
         return self._engine.stats
 
-    def generate(self, prompt_ids: Sequence[int], params: SamplingParams) -> AsyncGenerator[Token, None]:
+    def generate(self, prompt_ids: Sequence[int], params: SamplingParams) -> AsyncGenerator[Item, None]:
         """The answer's tokens; see `Backend.generate`. A request that cannot be run raises here; one that
         can is submitted when its first token is asked for."""
         ids = self._engine.check(prompt_ids, params)
@@ -103,15 +103,17 @@ class NativeBackend:
 
     async def _generate(
         self, prompt_ids: NDArray[np.int32], params: SamplingParams
-    ) -> AsyncGenerator[Token, None]:
+    ) -> AsyncGenerator[Item, None]:
         stream = _Stream(prompt_ids, params, asyncio.get_running_loop())
         self._post(self._arriving, stream)
         over = False
         try:
+            if params.progress:
+                yield PromptProgress(0, prompt_ids.size)
             while not over:
                 item = await stream.queue.get()
-                over = not isinstance(item, Token) or item.finish is not None
-                if not isinstance(item, Token):
+                over = _is_last(item)
+                if isinstance(item, OssiaError):
                     raise item
                 yield item
         finally:
@@ -170,11 +172,11 @@ class NativeBackend:
         parcels = defaultdict(list)
         for output in outputs:
             stream = self._streams.get(output.sequence)
-            item = output.error or output.token
+            item = output.error or output.token or output.progress
             if stream is None or item is None:
                 continue
             parcels[stream.loop].append((stream.queue, item))
-            if not isinstance(item, Token) or item.finish is not None:  # one step may bring several tokens
+            if _is_last(item):  # one step may bring several tokens
                 del self._streams[output.sequence]
         for loop, parcel in parcels.items():
             if not _send(loop, parcel):  # the loop was closed under its readers
@@ -193,6 +195,10 @@ class NativeBackend:
             if stream.sequence is not None and self._failure is None:
                 self._engine.cancel(stream.sequence)
         self._streams.clear()
+
+
+def _is_last(item: _Item) -> bool:
+    return isinstance(item, OssiaError) or (isinstance(item, Token) and item.finish is not None)
 
 
 def _send(loop: asyncio.AbstractEventLoop, parcel: list[tuple[asyncio.Queue[_Item], _Item]]) -> bool:

@@ -1,36 +1,40 @@
-"""A backend that answers from a list: for tests of everything that stands above a model."""
+"""A backend that answers from a list, or as a function says: to test what stands above a model."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import replace
 
-from ossia.backends.base import Capabilities
+from ossia.backends.base import Capabilities, Item
 from ossia.errors import BackendError, ContextLengthError, InputError
-from ossia.model.sampling import SamplingParams, Token
+from ossia.model.sampling import PromptProgress, SamplingParams, Token
+
+Script = Iterable[Sequence[int]] | Callable[[Sequence[int]], Sequence[int]]
 
 
 class ScriptedBackend:
-    """The i-th request is answered with the i-th list of `script`, cut as an engine would cut it: after a
-    stop id, or after `max_tokens`. A script that just ends has `finish` "stop".
+    """The i-th request is answered with the i-th list of `script`, or with what `script` makes of the prompt,
+    cut as an engine would cut it: after a stop id, or after `max_tokens`. A script that just ends has
+    `finish` "stop". Each token takes `seconds_per_token`.
 
     `prompts` and `params` record the requests; `left` counts answers the reader left early.
     """
 
     capabilities = Capabilities(masks=False, logprobs=False, forced_ids=False, prefix_cache=False)
 
-    def __init__(self, script: Iterable[Sequence[int]], context_length: int = 8192) -> None:
+    def __init__(self, script: Script, context_length: int = 8192, *, seconds_per_token: float = 0.0) -> None:
         self.context_length = context_length
         self.prompts: list[list[int]] = []
         self.params: list[SamplingParams] = []
         self.left = 0
-        self._script = iter(script)
+        self._answer = script if callable(script) else _one_by_one(script)
+        self._seconds_per_token = seconds_per_token
         self._closed = False
 
-    def generate(self, prompt_ids: Sequence[int], params: SamplingParams) -> AsyncGenerator[Token, None]:
+    def generate(self, prompt_ids: Sequence[int], params: SamplingParams) -> AsyncGenerator[Item, None]:
         """The next answer of the script. Raises InputError for an empty prompt, ContextLengthError for one
         that leaves no room, BackendError where the script is at its end or the backend is closed."""
         self._check(len(prompt_ids), params)
-        answer = next(self._script, None)
+        answer = self._answer(prompt_ids)
         if answer is None:
             raise BackendError(
                 f"the script has no answer to request {len(self.prompts) + 1}",
@@ -40,17 +44,20 @@ class ScriptedBackend:
         self.prompts.append(list(prompt_ids))
         self.params.append(params)
         room = self.context_length - len(prompt_ids)
-        return self._play(_cut(answer, params, room))
+        begin = [PromptProgress(0, len(prompt_ids))] if params.progress else []
+        return self._play(begin, _cut(answer, params, room))
 
     async def close(self) -> None:
         """Refuse further requests."""
         self._closed = True
 
-    async def _play(self, tokens: list[Token]) -> AsyncGenerator[Token, None]:
+    async def _play(self, begin: list[PromptProgress], tokens: list[Token]) -> AsyncGenerator[Item, None]:
         complete = False
         try:
+            for progress in begin:
+                yield progress
             for token in tokens:
-                await asyncio.sleep(0)  # a place to be cancelled at, as with a real one
+                await asyncio.sleep(self._seconds_per_token)  # a place to be cancelled at, as with a real one
                 complete = token.finish is not None
                 yield token
         finally:
@@ -70,6 +77,11 @@ class ScriptedBackend:
                 limit=self.context_length,
                 remedy="Shorten the conversation or ask for a shorter answer.",
             )
+
+
+def _one_by_one(script: Iterable[Sequence[int]]) -> Callable[[Sequence[int]], Sequence[int] | None]:
+    answers = iter(script)
+    return lambda _: next(answers, None)
 
 
 def _cut(answer: Sequence[int], params: SamplingParams, room: int) -> list[Token]:

@@ -33,7 +33,7 @@ from ossia.model.config import ModelConfig
 from ossia.model.head import Answer
 from ossia.model.kv_cache import BLOCK, KVCache, block_bytes, kv_kind
 from ossia.model.memory.streaming import StreamedExperts
-from ossia.model.sampling import Ask, SamplingParams, Token, sample
+from ossia.model.sampling import Ask, PromptProgress, SamplingParams, Token, sample
 from ossia.model.transformer import Transformer
 from ossia.model.weights import Weights
 from ossia.settings import Numerics
@@ -55,11 +55,12 @@ array is only lent. For tests and measurements; what it does cannot change what 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One token of a sequence, or the error that ended it."""
+    """One token of a sequence, the error that ended it, or, where it asks, how far its prompt was read."""
 
     sequence: Sequence
     token: Token | None
     error: InputError | None = None
+    progress: PromptProgress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +261,8 @@ class Engine:
                 rows = 1 + len(chunk.draft)
                 outputs += self._continue(chunk, answers[row : row + rows])
                 row += rows
+            elif (progress := chunk.sequence.reading) is not None:
+                outputs.append(Output(chunk.sequence, None, progress=progress))
         return outputs
 
     def _continue(self, chunk: Chunk, answers: Row[Answer]) -> list[Output]:

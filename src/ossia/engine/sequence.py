@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ossia.engine.lookup import Drafter
 from ossia.errors import ContextLengthError, InputError
-from ossia.model.sampling import Finish, SamplingParams, TokenHistory
+from ossia.model.sampling import Finish, PromptProgress, SamplingParams, TokenHistory
 
 Ids = Row[int] | NDArray[np.int32]
 Status = Literal["waiting", "running", "finished"]
@@ -59,6 +59,14 @@ class Sequence:
     def pending(self) -> int:
         """Known tokens whose K and V are still to be computed."""
         return self.num_tokens - self.num_computed
+
+    @property
+    def reading(self) -> PromptProgress | None:
+        """How far the prompt is computed; None where nobody asked, and once there is an answer (computed
+        again after a preemption)."""
+        if not self.params.progress or self.num_tokens > self.num_prompt:
+            return None
+        return PromptProgress(self.num_computed, self.num_prompt)
 
     @property
     def prompt_ids(self) -> list[int]:

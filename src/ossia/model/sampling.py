@@ -74,6 +74,7 @@ class SamplingParams:
 
     `logprobs`: None for none, n for the chosen token's and those of the n most likely ones. `seed` None lets
     the engine draw one per request. `boundary_ids`: after these the engine keeps a prefix snapshot.
+    `progress`: whether `PromptProgress` comes before the first token, where the backend can say it.
     """
 
     max_tokens: int | None = None
@@ -90,6 +91,7 @@ class SamplingParams:
     stop_ids: frozenset[int] = frozenset()
     boundary_ids: frozenset[int] = frozenset()
     mask: TokenMask | None = None
+    progress: bool = False
 
     def __post_init__(self) -> None:
         if self.max_tokens is not None:
@@ -134,6 +136,14 @@ class Token:
     top: tuple[tuple[int, float], ...] = ()
     finish: Finish | None = None
     cached: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PromptProgress:
+    """Of a prompt of `total` tokens, `done` have been read or were in the prefix cache."""
+
+    done: int
+    total: int
 
 
 class TokenHistory:

@@ -7,13 +7,33 @@ import pytest
 
 from ossia.agent import events
 from ossia.agent.events import to_json
+from ossia.agent.logprobs import TokenLogprob
 from ossia.harmony.messages import Conversation, Message
 
 CALL = Message(
     "assistant", "{}", channel="commentary", recipient="functions.f", content_type="<|constrain|>json"
 )
 USAGE = events.Usage(10, 4, 5, 3, 1.23456789, 0.5, 15, 1)
+LOGPROB = TokenLogprob("\ufffd", b"\xc3", -0.5, (("a", b"a", -0.25), ("\ufffd", b"\xc3", -0.5)))
+LOGPROB_JSON = {
+    "token": "\ufffd",
+    "bytes": [195],
+    "logprob": -0.5,
+    "top": [
+        {"token": "a", "bytes": [97], "logprob": -0.25},
+        {"token": "\ufffd", "bytes": [195], "logprob": -0.5},
+    ],
+}
 SHAPES: list[tuple[events.Event, dict[str, Any]]] = [
+    (events.PromptProgress(64, 200), {"type": "prompt.progress", "done": 64, "total": 200}),
+    (
+        events.TextDelta("é", (LOGPROB,)),
+        {"type": "text.delta", "text": "é", "logprobs": [LOGPROB_JSON]},
+    ),
+    (
+        events.CallDelta("call_1", "{", (LOGPROB,)),
+        {"type": "call.delta", "call_id": "call_1", "text": "{", "logprobs": [LOGPROB_JSON]},
+    ),
     (events.ReasoningDelta("a"), {"type": "reasoning.delta", "text": "a"}),
     (events.PreambleDelta("a"), {"type": "preamble.delta", "text": "a"}),
     (events.TextDelta("é"), {"type": "text.delta", "text": "é"}),

@@ -26,7 +26,7 @@ from ossia.backends.base import Capabilities
 from ossia.errors import BackendError, ContextLengthError, InputError, ToolDefinitionError
 from ossia.harmony.messages import Conversation, DeveloperContent, Message, ToolNamespace, ToolSpec, user
 from ossia.harmony.render import render_conversation
-from ossia.model.sampling import SamplingParams, Token
+from ossia.model.sampling import PromptProgress, SamplingParams, Token
 from ossia.tools import ToolOutcome, calculator, tool
 
 THINK = "<|channel|>analysis<|message|>Let me see.<|end|>"
@@ -57,6 +57,13 @@ def test_an_answer_with_reasoning(agent: Any) -> None:
     assert not of(events, Note)
 
 
+def test_progress_comes_once_before_each_step(agent: Any) -> None:
+    events = agent.run(THINK + NEXT + CALL, FINAL, tools=[calculator()])
+    assert of(events, PromptProgress) == [PromptProgress(0, len(prompt)) for prompt in agent.backend.prompts]
+    assert isinstance(events[0], PromptProgress)
+    assert isinstance(events[events.index(of(events, ResultReady)[0]) + 2], PromptProgress)
+
+
 def test_usage_counts_tokens_by_kind(agent: Any) -> None:
     events = agent.run(THINK + NEXT + FINAL)
     usage = agent.finished(events).usage
@@ -72,8 +79,8 @@ def test_usage_counts_tokens_by_kind(agent: Any) -> None:
 def test_a_call_is_run_and_its_result_read(agent: Any) -> None:
     events = agent.run(THINK + NEXT + CALL, FINAL, tools=[calculator()])
     kinds = [type(e).__name__ for e in events if not type(e).__name__.endswith("Delta")]
-    assert kinds[:4] == ["MessageDone", "CallStarted", "MessageDone", "CallReady"]
-    assert kinds[4:] == ["ResultReady", "MessageDone", "MessageDone", "Finished"]
+    assert kinds[:5] == ["PromptProgress", "MessageDone", "CallStarted", "MessageDone", "CallReady"]
+    assert kinds[5:] == ["ResultReady", "MessageDone", "PromptProgress", "MessageDone", "Finished"]
     assert of(events, CallStarted) == [CallStarted("call_1", "functions.calculator")]
     assert text(events, CallDelta) == '{"expression": "6*7"}'
     assert of(events, CallReady) == [CallReady("call_1", "functions.calculator", '{"expression": "6*7"}')]

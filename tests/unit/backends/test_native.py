@@ -11,7 +11,7 @@ import pytest
 from ossia.backends import Backend, NativeBackend
 from ossia.engine.switch_interval import SWITCH_INTERVAL_S
 from ossia.errors import BackendError, ContextLengthError, InputError
-from ossia.model.sampling import SamplingParams
+from ossia.model.sampling import PromptProgress, SamplingParams
 
 GREEDY = SamplingParams(max_tokens=20, temperature=0)
 PATIENCE_S = 20  # how long a test waits for what must happen, before it fails
@@ -365,3 +365,29 @@ def test_the_interpreter_exits_though_nobody_closed():
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
     assert (done.returncode, done.stdout.split()[-1]) == (0, "leaving"), done.stderr
+
+
+def test_progress_of_a_prompt_comes_chunk_by_chunk_and_never_unasked(make, toy_reference):
+    backend, _ = make(max_batch_tokens=16)
+    asked = SamplingParams(max_tokens=3, temperature=0, progress=True)
+    *before, _, _, _ = items = asyncio.run(read(backend, list(range(40)), asked))
+    assert before == [PromptProgress(0, 40), PromptProgress(16, 40), PromptProgress(32, 40)]
+    assert [item.id for item in items[3:]] == toy_reference(list(range(40)), 3)
+    again = asyncio.run(read(backend, list(range(40)), asked))
+    assert again[0] == PromptProgress(0, 40)
+    assert again[1].cached > 32  # nothing left to report
+    assert len(asyncio.run(read(backend, [9, *range(40)]))) == 20
+
+
+def test_what_is_computed_again_after_a_preemption_is_no_progress(toy_engine):
+    engine, _ = toy_engine(max_batch_tokens=16)
+    sequence = engine.submit(list(range(40)), SamplingParams(max_tokens=4, temperature=0, progress=True))
+    seen = []
+    while engine.has_work:
+        outputs = engine.step()
+        seen += [out.progress or out.token.id for out in outputs]
+        if sequence.num_tokens == 42 and not sequence.preemptions:
+            engine.preempt(sequence)
+    assert sequence.preemptions == 1
+    assert seen[:2] == [PromptProgress(16, 40), PromptProgress(32, 40)]
+    assert seen[2:] == sequence.output_ids

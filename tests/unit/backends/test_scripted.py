@@ -4,7 +4,7 @@ import pytest
 
 from ossia.backends import Backend, ScriptedBackend
 from ossia.errors import BackendError, ContextLengthError, InputError
-from ossia.model.sampling import SamplingParams
+from ossia.model.sampling import PromptProgress, SamplingParams
 
 
 def ask(backend: Backend, prompt, **params):
@@ -63,3 +63,27 @@ def test_closed_refuses():
     asyncio.run(backend.close())
     with pytest.raises(BackendError, match="closed"):
         backend.generate([1], SamplingParams())
+
+
+def test_a_function_of_the_prompt_may_be_the_script():
+    backend = ScriptedBackend(lambda prompt: [*prompt, 7])
+    for prompt in ([1, 2], [3]):
+        assert [t.id for t in ask(backend, prompt)] == [*prompt, 7]
+
+
+def test_a_delay_comes_before_each_token(monkeypatch):
+    slept = []
+    real = asyncio.sleep
+
+    async def sleep(seconds):
+        slept.append(seconds)
+        await real(0)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    assert len(ask(ScriptedBackend([[1, 2]], seconds_per_token=0.25), [9])) == 2
+    assert slept == [0.25, 0.25]
+
+
+def test_progress_comes_where_it_is_asked_for():
+    first, token = ask(ScriptedBackend([[1]]), [9, 9], progress=True)
+    assert (first, token.id) == (PromptProgress(0, 2), 1)

@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import SUBTRACTION, final, ids_of
 from ossia.agent.model import Model, ModelCard
-from ossia.backends.base import Backend
+from ossia.backends.base import Backend, Item
 from ossia.backends.scripted import ScriptedBackend
 from ossia.cli.app import App
 from ossia.cli.main import execute
@@ -34,13 +34,11 @@ class Stuck:
         self.capabilities = backend.capabilities
         self.context_length = backend.context_length
 
-    async def generate(
-        self, prompt_ids: Sequence[int], params: SamplingParams
-    ) -> AsyncGenerator[Token, None]:
+    async def generate(self, prompt_ids: Sequence[int], params: SamplingParams) -> AsyncGenerator[Item, None]:
         last = None
         async for token in self._backend.generate(prompt_ids, params):
-            last = token.id
-            yield Token(last)
+            last = token.id if isinstance(token, Token) else None
+            yield token if last is None else Token(last)
         while last is not None and len(self._backend.prompts) in ENDLESS:
             await asyncio.sleep(0.05)
             yield Token(last)

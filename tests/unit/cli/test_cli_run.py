@@ -52,7 +52,7 @@ def test_json_shows_analysis_call_result_final(scripted: Make, capsys: Capture) 
     assert execute(["run", "--json", "What is 12345 minus 678?"], scripted(*SUBTRACTION).app) == 0
     events = events_of(capsys.readouterr().out)
     kinds = list(dict.fromkeys(event["type"] for event in events))
-    assert kinds[0] == "reasoning.delta"
+    assert kinds[:2] == ["prompt.progress", "reasoning.delta"]
     assert {"call.started", "call.ready", "result.ready", "text.delta", "message.done"} <= set(kinds)
     assert kinds[-1] == "finished"
     assert next(e["text"] for e in events if e["type"] == "result.ready") == "11667"

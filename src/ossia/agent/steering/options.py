@@ -18,7 +18,7 @@ AnyTool = Tool | Callable[..., Any]
 AnyToolChoice = str | AllowedTools
 AnyFormat = ResponseFormat | Mapping[str, Any]
 
-_NOT_OF_A_CHAT = {"max_tokens", "stop_ids", "boundary_ids", "mask", "logprobs"}  # set elsewhere, or unseen
+_NOT_OF_A_CHAT = {"max_tokens", "stop_ids", "boundary_ids", "mask", "progress"}  # set elsewhere
 _CHOICES = ("none", "auto", "required")
 
 

@@ -61,7 +61,8 @@ class Waiting:
         """Count `event`, and rewrite the line a few times a second."""
         self._tokens += isinstance(event, events.ReasoningDelta)
         now = time.monotonic()
-        if not self._active or now - self._last < _TICK_S:
+        reading = isinstance(event, events.PromptProgress)
+        if reading or not self._active or now - self._last < _TICK_S:
             return
         self._last, self._shown = now, True
         said = self._app.say(M.THINKING, seconds=now - self._started, tokens=self._tokens)

@@ -27,7 +27,7 @@ from ossia.harmony.render import render_conversation
 from ossia.hub.load import load
 from ossia.hub.pocket.gguf import read_gguf
 from ossia.hub.pocket.layout import Base, Channels
-from ossia.model.sampling import SamplingParams
+from ossia.model.sampling import SamplingParams, Token
 from ossia.posttrain.examples import talks_of
 from ossia.posttrain.measure.cases import Case, Verdict, handwritten, held_out, judge
 from ossia.posttrain.network import Network
@@ -77,7 +77,7 @@ def through(backend: Backend, stop_ids: frozenset[int]) -> Generate:
 
     async def one(prompt: list[int]) -> list[int]:
         params = SamplingParams(max_tokens=MAX_TOKENS, temperature=0.0, stop_ids=stop_ids)
-        return [token.id async for token in backend.generate(prompt, params)]
+        return [token.id async for token in backend.generate(prompt, params) if isinstance(token, Token)]
 
     async def every(prompts: Sequence[list[int]]) -> list[list[int]]:
         return [await one(prompt) for prompt in prompts]
