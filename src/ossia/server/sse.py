@@ -6,12 +6,14 @@ generator, and with it the generation.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+
+from ossia.errors import OssiaError
 
 _T = TypeVar("_T")
 
@@ -33,10 +35,11 @@ async def stream(
     media_type: str = "text/event-stream",
     comment: bytes | None = COMMENT,
     headers: Mapping[str, str] | None = None,
+    failure: Callable[[OssiaError], bytes] | None = None,
 ) -> Response:
     """A response that sends `events` as they come. What they raise before the first of them, within a moment,
-    is raised here; later it is their own business to tell the client. `comment`: what is sent every 10
-    seconds of silence, None for nothing."""
+    is raised here; of an OssiaError later `failure` tells the client, and the stream ends. `comment`: what is
+    sent every 10 seconds of silence, None for nothing."""
     first = asyncio.ensure_future(anext(events, None))
     try:
         await asyncio.wait({first}, timeout=GRACE_S)
@@ -46,11 +49,15 @@ async def stream(
     if first.done():
         first.result()
     told = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **(headers or {})}
-    return StreamingResponse(_body(first, events, comment), media_type=media_type, headers=told)
+    body = _body(first, events, comment, failure)
+    return StreamingResponse(body, media_type=media_type, headers=told)
 
 
 async def _body(
-    first: "asyncio.Future[bytes | None]", events: AsyncGenerator[bytes, None], comment: bytes | None
+    first: "asyncio.Future[bytes | None]",
+    events: AsyncGenerator[bytes, None],
+    comment: bytes | None,
+    failure: Callable[[OssiaError], bytes] | None,
 ) -> AsyncIterator[bytes]:
     coming = first
     try:
@@ -63,6 +70,10 @@ async def _body(
                 return
             yield item
             coming = asyncio.ensure_future(anext(events, None))
+    except OssiaError as error:
+        if failure is None:
+            raise
+        yield failure(error)
     finally:
         coming.cancel()
         await asyncio.wait({coming})

@@ -78,6 +78,22 @@ def flag_of(fields: Mapping[str, Any], key: str, where: str) -> bool:
     raise wrong(where, f"{key} is {_kind(value)}", value, "true or false")
 
 
+def number_of(fields: Mapping[str, Any], key: str, where: str) -> float | None:
+    """The number at `key`, None where there is none; raises InputError for anything else."""
+    value = fields.get(key)
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    raise wrong(where, f"{key} is {_kind(value)}", value, "a number")
+
+
+def whole_of(fields: Mapping[str, Any], key: str, where: str) -> int | None:
+    """The whole number at `key` (3.0 is one), None where there is none; raises InputError for anything else."""
+    value = number_of(fields, key, where)
+    if value is None or value == value // 1:
+        return None if value is None else int(value)
+    raise wrong(where, f"{key} is {value!r}", value, "a whole number")
+
+
 def content_of(value: object, where: str) -> str | None:
     """Content as text: text itself, or a list of parts, joined by line ends; None where there is none.
 
