@@ -22,5 +22,5 @@ def test_what_is_no_number_is_refused_by_its_name(value: object):
 
 @pytest.mark.parametrize("value", [0.5, float("inf"), float("nan")])
 def test_a_whole_number_has_no_fraction(value: float):
-    with pytest.raises(InputError, match="a whole number|seed is"):
+    with pytest.raises(InputError, match="seed is"):
         whole_of({"seed": value}, "seed", "the request")

@@ -87,7 +87,7 @@ def number_of(fields: Mapping[str, Any], key: str, where: str) -> float | None:
 
 
 def whole_of(fields: Mapping[str, Any], key: str, where: str) -> int | None:
-    """The whole number at `key` (3.0 is one), None where there is none; raises InputError for anything else."""
+    """The whole number at `key` (3.0 is one), None where there is none; raises InputError for others."""
     value = number_of(fields, key, where)
     if value is None or value == value // 1:
         return None if value is None else int(value)
