@@ -3,6 +3,7 @@
     OssiaError                      the caller's fault, always with value, limit and remedy
     ├── InputError                  a prompt, message, file or option that cannot be used
     │   ├── ContextLengthError      prompt + answer exceed the model's context, or the memory for it
+    │   ├── EncryptedContentError   sealed content that is forged, changed or another's
     │   ├── HarmonyError            malformed Harmony where only well-formed is accepted
     │   └── ToolDefinitionError     a function that cannot be described as a tool
     ├── SettingsError               an environment variable or option with an impossible value
@@ -54,6 +55,10 @@ class InputError(OssiaError):
 
 
 class ContextLengthError(InputError):
+    pass
+
+
+class EncryptedContentError(InputError):
     pass
 
 

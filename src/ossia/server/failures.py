@@ -4,6 +4,7 @@ from typing import Any
 
 from ossia.errors import (
     ContextLengthError,
+    EncryptedContentError,
     ForbiddenError,
     ModelNotFoundError,
     NotFoundError,
@@ -14,6 +15,7 @@ from ossia.errors import (
 
 _CODES: tuple[tuple[type[OssiaError], str], ...] = (
     (ContextLengthError, "context_length_exceeded"),
+    (EncryptedContentError, "invalid_encrypted_content"),
     (ModelNotFoundError, "model_not_found"),
     (UnauthorizedError, "invalid_api_key"),
     (OverloadedError, "rate_limit_exceeded"),

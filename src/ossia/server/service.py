@@ -18,11 +18,13 @@ from typing import Protocol, Unpack
 
 from starlette.requests import HTTPConnection
 
-from ossia.agent.events import Event, Note
+from ossia.agent.events import Event, Finished, Note
 from ossia.agent.model import Model
 from ossia.agent.steering.options import AnswerOptions
 from ossia.harmony.messages import Conversation
 from ossia.server.operations.admission import Admission, Ticket
+from ossia.server.recall import Recall
+from ossia.server.sealing import Sealer
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +114,13 @@ class Place:
 class Service:
     """One per server."""
 
-    def __init__(self, models: Models, *, admission: Admission | None = None) -> None:
+    def __init__(
+        self, models: Models, *, admission: Admission | None = None, sealer: Sealer | None = None
+    ) -> None:
         self.models = models
         self.admission = admission or Admission()
+        self.sealer = sealer or Sealer()
+        self._recall = Recall()
 
     def today(self) -> date:
         """The date models are told."""
@@ -129,13 +135,17 @@ class Service:
     async def answer(
         self, model: Model, conversation: Conversation, caller: Caller, **options: Unpack[AnswerOptions]
     ) -> AsyncGenerator[Event, None]:
-        """Answer the end of `conversation`, as `Model.aanswer`. What the backend cannot enforce is left out,
+        """Answer the end of `conversation`, as `Model.aanswer`. Messages that were sampled here get
+        their ids and the reasoning the client forgot. What the backend cannot enforce is left out,
         and a Note "not-enforced" names it."""
         if not model.backend.capabilities.masks:
             for note in _unenforced(options):
                 yield note
+        conversation = self._recall.complete(caller.owner, conversation)
         async with aclosing(model.aanswer(conversation, **options)) as events:
             async for event in events:
+                if isinstance(event, Finished):
+                    self._recall.remember(caller.owner, event.conversation)
                 yield event
 
     async def close(self) -> None:
