@@ -33,18 +33,28 @@ a bug in Ossia is an ``assert``.
 class OssiaError(Exception):
     """The caller's fault: what was wrong (`value`), what is allowed (`limit`), what to do (`remedy`).
 
-    `exit_code` is what the command line ends with, `http_status` what a server answers.
+    `param`: which field of a request it was, as a path, where one can be named. `exit_code` is what the
+    command line ends with, `http_status` what a server answers.
     """
 
     exit_code = 1
     http_status = 400
 
-    def __init__(self, message: str, *, value: object = None, limit: object = None, remedy: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        value: object = None,
+        limit: object = None,
+        remedy: str = "",
+        param: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.value = value
         self.limit = limit
         self.remedy = remedy
+        self.param = param
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.remedy}" if self.remedy else self.message

@@ -27,7 +27,7 @@ _CODES: tuple[tuple[type[OssiaError], str], ...] = (
 def openai_error(error: OssiaError) -> dict[str, Any]:
     """The body of an error as OpenAI's clients read it: message, type, param and code."""
     code = next((code for kind, code in _CODES if isinstance(error, kind)), None)
-    return {"error": {"message": _text(error), "type": _type(error), "param": None, "code": code}}
+    return {"error": {"message": _text(error), "type": _type(error), "param": error.param, "code": code}}
 
 
 def ollama_error(error: OssiaError) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 It knows how instructions, thought, calls and results stand in Harmony, and which result answers which call.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ossia.harmony.formats.fields import checked, wrong
@@ -32,7 +32,11 @@ class Draft:
     """
 
     def __init__(
-        self, tools: Sequence[ToolSpec], *, effort: Effort | None, system: SystemContent | None
+        self,
+        tools: Sequence[ToolSpec] = (),
+        *,
+        effort: Effort | None = None,
+        system: SystemContent | None = None,
     ) -> None:
         system = system or SystemContent()
         self._system = system if effort is None else replace(system, effort=effort)
@@ -69,17 +73,36 @@ class Draft:
     def call(self, name: str, text: str, call_id: str | None, where: str, *, json: bool = True) -> None:
         """A call of the function `name`; not `json`: of a tool that takes plain text."""
         name = name.removeprefix(_FUNCTIONS)
-        kind = f"{CONSTRAIN}json" if json and name not in self._texts else None
-        recipient = _FUNCTIONS + name
+        self.call_to(_FUNCTIONS + name, text, call_id, where, json=json and name not in self._texts)
+
+    def call_to(
+        self, recipient: str, text: str, call_id: str | None, where: str, *, json: bool = True
+    ) -> None:
+        """A call of a tool by its full name, of any namespace."""
+        kind = f"{CONSTRAIN}json" if json else None
         message = Message("assistant", text, None, "commentary", recipient, kind)
         self._messages.append(checked(message, where))
         self._unanswered.append((call_id, recipient))
         if call_id is not None:
             self._calls[call_id] = recipient
 
+    def take(self, messages: Iterable[Message]) -> None:
+        """Messages as they are."""
+        self._messages += messages
+
     def result(self, text: str, call_id: str | None, name: str | None, where: str) -> None:
         """The answer to a call: the one of that id, else the first unanswered one of that name, or at all."""
         self._messages.append(checked(tool_result(self._answered(call_id, name, where), text), where))
+
+    @property
+    def instructions(self) -> tuple[str, ...]:
+        """What was told before anybody spoke."""
+        return tuple(self._instructions)
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """Everything taken after that."""
+        return tuple(self._messages)
 
     def conversation(self) -> Conversation:
         """Everything taken so far, behind its opening."""

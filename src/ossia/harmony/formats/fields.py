@@ -21,7 +21,7 @@ EFFORT_NAMES: Mapping[str, Effort] = {
     "max": "high",
 }
 _TEXT_PARTS = ("text", "input_text", "output_text", "refusal", "reasoning_text", "summary_text")
-_NOT_SHOWN: Mapping[str, str] = {
+NOT_SHOWN: Mapping[str, str] = {
     "image": "image",
     "image_url": "image",
     "input_image": "image",
@@ -36,7 +36,7 @@ _NOT_SHOWN: Mapping[str, str] = {
 
 def wrong(where: str, what: str, value: object, limit: object, remedy: str = "") -> InputError:
     """The error for `value`, found at `where`."""
-    return InputError(f"{where}: {what}", value=value, limit=limit, remedy=remedy)
+    return InputError(f"{where}: {what}", value=value, limit=limit, remedy=remedy, param=where)
 
 
 def as_object(value: object, where: str) -> Mapping[str, Any]:
@@ -115,9 +115,9 @@ def _part(value: object, where: str) -> str:
     kind = part.get("type")
     if kind in _TEXT_PARTS:
         return needed(part, "refusal" if kind == "refusal" else "text", where)
-    if isinstance(kind, str) and kind in _NOT_SHOWN:
-        return f"[{_NOT_SHOWN[kind]} not shown: this model reads text only]"
-    known = (*_TEXT_PARTS, *_NOT_SHOWN)
+    if isinstance(kind, str) and kind in NOT_SHOWN:
+        return f"[{NOT_SHOWN[kind]} not shown: this model reads text only]"
+    known = (*_TEXT_PARTS, *NOT_SHOWN)
     raise wrong(where, f"a part of type {kind!r}", kind, known, "Give it as text.")
 
 
