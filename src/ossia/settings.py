@@ -112,6 +112,11 @@ def load_settings(env: Mapping[str, str] = process_environ) -> Settings:
     )
 
 
+def child_environment(changes: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment with `changes`, for a program that is started from it."""
+    return {**process_environ, **changes}
+
+
 def _choice(env: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str | None:
     value = env.get(name, "")
     if value and value not in allowed:

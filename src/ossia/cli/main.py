@@ -25,6 +25,7 @@ _TABLE: CommandTable = {
     "harmony": ("ossia.cli.harmony.command", M.CMD_HARMONY),
     "tokens": ("ossia.cli.tokens.command", M.CMD_TOKENS),
     "cache": ("ossia.cli.cache.command", M.CMD_CACHE),
+    "launch": ("ossia.cli.launch.command", M.CMD_LAUNCH),
     "bench": ("ossia.cli.bench.command", M.CMD_BENCH),
 }
 

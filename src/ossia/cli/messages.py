@@ -52,6 +52,9 @@ class M(Enum):
     )
     CMD_TOKENS = Text("Show how a text is cut into tokens.", "글이 토큰으로 어떻게 나뉘는지 보여 줍니다.")
     CMD_CACHE = Text("Computed prompts on the disk.", "디스크에 둔 계산한 프롬프트.")
+    CMD_LAUNCH = Text(
+        "Start codex, opencode or qwen on this model.", "codex, opencode, qwen을 이 모델로 시작합니다."
+    )
     CMD_BENCH = Text("Measure a model's speed.", "모델의 속도를 잽니다.")
     HELP_CHAT = Text(
         "Talk with a model in the terminal.\n\n"

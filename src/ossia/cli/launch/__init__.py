@@ -1,0 +1,1 @@
+"""``ossia launch``: other programs, set up for this computer's model and started."""
