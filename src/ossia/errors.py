@@ -22,7 +22,9 @@
     ├── NotFoundError               nothing is stored, or served, under that name
     ├── ConflictError               what is there does not allow it now
     ├── TooLargeError               a request larger than the server takes
+    ├── SlowRequestError            a request that did not arrive in time
     ├── OverloadedError             the queue is full
+    ├── StoppingError               the server takes nothing new
     └── BackendError                a backend stopped, or cannot do what was asked of it
 
 A model's own slips (malformed Harmony, broken JSON, an unknown tool) are data, never an exception;
@@ -150,6 +152,14 @@ class ConflictError(OssiaError):
 
 class TooLargeError(InputError):
     http_status = 413
+
+
+class SlowRequestError(InputError):
+    http_status = 408
+
+
+class StoppingError(OssiaError):
+    http_status = 503
 
 
 class OverloadedError(OssiaError):

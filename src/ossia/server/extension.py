@@ -27,13 +27,19 @@ def progress(done: int, total: int) -> dict[str, Any]:
 
 def _timings(usage: Usage) -> dict[str, Any]:
     before = usage.first_token_s if usage.first_token_s is not None else usage.seconds
-    after = usage.seconds - before
-    later = usage.output_tokens - 1
     return {
         "prompt_tokens": usage.prompt_tokens,
         "cached_tokens": usage.cached_tokens,
         "prompt_s": round(before, 6),
         "output_tokens": usage.output_tokens,
-        "output_s": round(after, 6),
-        "tokens_per_second": round(later / after, 3) if later > 0 and after > 0 else None,
+        "output_s": round(usage.seconds - before, 6),
+        "tokens_per_second": tokens_per_second(usage),
     }
+
+
+def tokens_per_second(usage: Usage) -> float | None:
+    """The rate after the first token; None where there was no second one."""
+    if usage.first_token_s is None or usage.output_tokens < 2:
+        return None
+    spent = usage.seconds - usage.first_token_s
+    return round((usage.output_tokens - 1) / spent, 3) if spent > 0 else None

@@ -10,19 +10,27 @@ A dialect reads its request, takes a place, builds a conversation and turns even
 It knows no dialect.
 """
 
+import time
+from asyncio import timeout
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Protocol, Unpack
 
 from starlette.requests import HTTPConnection
 
 from ossia.agent.events import Event, Finished, Note
+from ossia.agent.limits import Limits
 from ossia.agent.model import Model
 from ossia.agent.steering.options import AnswerOptions
+from ossia.errors import OverloadedError
 from ossia.harmony.messages import Conversation
+from ossia.server.extension import tokens_per_second
 from ossia.server.operations.admission import Admission, Ticket
+from ossia.server.operations.journal import Journal
+from ossia.server.operations.metrics import Metrics
+from ossia.server.operations.record import Record
 from ossia.server.recall import Recall
 from ossia.server.sealing import Sealer
 
@@ -31,11 +39,14 @@ from ossia.server.sealing import Sealer
 class Caller:
     """Who asks. `owner` is "" where no key is needed; one owner never sees what another stored.
 
-    `sees_reasoning`: whether the raw chain of thought may be shown to them.
+    `sees_reasoning`: whether the raw chain of thought may be shown to them. `at_once`: how many of their
+    requests may be under way, None for no limit of their own. `record`: this request's account.
     """
 
     owner: str = ""
     sees_reasoning: bool = True
+    at_once: int | None = None
+    record: Record = field(default_factory=Record, compare=False, repr=False)
 
 
 def caller_of(connection: HTTPConnection) -> Caller:
@@ -45,13 +56,17 @@ def caller_of(connection: HTTPConnection) -> Caller:
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """One installed model as lists show it; `created` in seconds since 1970, `size_bytes` on the disk."""
+    """One installed model as lists show it; `created` in seconds since 1970, `size_bytes` on the disk.
+
+    `expires_at`, of the one in memory: when it leaves it, in seconds since 1970, if nobody asks; None: stays.
+    """
 
     name: str
     created: int = 0
     size_bytes: int = 0
     source: str = ""
     context_length: int | None = None
+    expires_at: float | None = None
 
 
 class Models(Protocol):
@@ -63,14 +78,27 @@ class Models(Protocol):
         """The one in memory now."""
         ...
 
+    def current(self) -> Model | None:
+        """The same, to look at (its counters), not to ask: that needs a lease."""
+        ...
+
+    def loading(self) -> tuple[str, float] | None:
+        """The name of the model that is being loaded, and which part of it is (0 to 1); None for none."""
+        ...
+
     def resolve(self, name: str | None) -> str:
         """The name of the model that any spelling of it means, the default one for None; raises
         ModelNotFoundError."""
         ...
 
-    def lease(self, name: str) -> AbstractAsyncContextManager[Model]:
+    def lease(self, name: str, keep_alive_s: float | None = None) -> AbstractAsyncContextManager[Model]:
         """The model in memory for as long as the block runs, loaded first where it is not. `name` as
-        `resolve` gave it. Raises what loading raises."""
+        `resolve` gave it. `keep_alive_s`: how long it stays after the last lease, below 0 for ever, None for
+        the server's own. Raises what loading raises. A lease inside a lease may wait for ever."""
+        ...
+
+    def unload(self, name: str) -> None:
+        """Have it leave the memory as soon as nobody uses it; nothing where it is not there."""
         ...
 
     async def close(self) -> None: ...
@@ -79,10 +107,14 @@ class Models(Protocol):
 class Place:
     """One request's place in the queue; entering it waits for its turn, and gives the model in memory."""
 
-    def __init__(self, ticket: Ticket, models: Models, name: str) -> None:
+    def __init__(
+        self, ticket: Ticket, service: "Service", name: str, record: Record, keep_alive_s: float | None
+    ) -> None:
         self.name = name
         self._ticket = ticket
-        self._models = models
+        self._service = service
+        self._record = record
+        self._keep_alive_s = keep_alive_s
         self._lease: AbstractAsyncContextManager[Model] | None = None
 
     @property
@@ -91,13 +123,23 @@ class Place:
         return not self._ticket.ready
 
     async def __aenter__(self) -> Model:
-        await self._ticket.turn()
+        """Raises OverloadedError where the turn does not come within the server's time for a request."""
+        begun = time.monotonic()
+        self._record.model = self.name
         try:
-            self._lease = self._models.lease(self.name)
-            return await self._lease.__aenter__()
+            async with timeout(self._service.timeout_s):
+                await self._ticket.turn()
+                self._lease = self._service.models.lease(self.name, self._keep_alive_s)
+                model = await self._lease.__aenter__()
+        except TimeoutError:
+            self._ticket.leave()
+            raise self._too_long() from None
         except BaseException:
             self._ticket.leave()
             raise
+        self._record.queue_s = time.monotonic() - begun
+        self._service.metrics.waited(self._record.queue_s)
+        return model
 
     async def __aexit__(self, *error: object) -> None:
         try:
@@ -110,27 +152,48 @@ class Place:
         """Leave the queue without having entered."""
         self._ticket.leave()
 
+    def _too_long(self) -> OverloadedError:
+        limit, after = self._service.timeout_s, self._service.admission.retry_after_s()
+        return OverloadedError(
+            f"no place became free within {limit:g} s",
+            limit=limit,
+            remedy=f"Try again in {after} s.",
+            retry_after_s=after,
+        )
+
 
 class Service:
-    """One per server."""
+    """One per server. `timeout_s`: how long a request may wait, and how long an answer may take."""
 
     def __init__(
-        self, models: Models, *, admission: Admission | None = None, sealer: Sealer | None = None
+        self,
+        models: Models,
+        *,
+        admission: Admission | None = None,
+        metrics: Metrics | None = None,
+        journal: Journal | None = None,
+        sealer: Sealer | None = None,
+        timeout_s: float | None = None,
     ) -> None:
         self.models = models
         self.admission = admission or Admission()
         self.sealer = sealer or Sealer()
+        self.metrics = metrics or Metrics()
+        self.journal = journal or Journal("off")
+        self.timeout_s = timeout_s
         self._recall = Recall()
 
     def today(self) -> date:
         """The date models are told."""
         return date.today()
 
-    def admit(self, caller: Caller, name: str | None) -> Place:
-        """A place in the queue for a model by any of its names; raises ModelNotFoundError, and
-        OverloadedError where the queue is full. Enter it, or `give_up`."""
+    def admit(self, caller: Caller, name: str | None, *, keep_alive_s: float | None = None) -> Place:
+        """A place in the queue for a model by any of its names; raises ModelNotFoundError, OverloadedError
+        where the queue is full, and StoppingError. Enter it, or `give_up`. `keep_alive_s` as `Models.lease`
+        takes it."""
         resolved = self.models.resolve(name)
-        return Place(self.admission.ticket(), self.models, resolved)
+        ticket = self.admission.ticket(caller.owner, caller.at_once)
+        return Place(ticket, self, resolved, caller.record, keep_alive_s)
 
     async def answer(
         self, model: Model, conversation: Conversation, caller: Caller, **options: Unpack[AnswerOptions]
@@ -142,15 +205,45 @@ class Service:
             for note in _unenforced(options):
                 yield note
         conversation = self._recall.complete(caller.owner, conversation)
-        async with aclosing(model.aanswer(conversation, **options)) as events:
-            async for event in events:
-                if isinstance(event, Finished):
-                    self._recall.remember(caller.owner, event.conversation)
-                yield event
+        options["limits"] = self._within(options.get("limits") or Limits())
+        last: Finished | None = None
+        otherwise = "left"
+        try:
+            async with aclosing(model.aanswer(conversation, **options)) as events:
+                async for event in events:
+                    if isinstance(event, Finished):
+                        last = event
+                        self._recall.remember(caller.owner, event.conversation)
+                        self._account(caller.record, model, last, last.reason)
+                    yield event
+        except Exception:
+            otherwise = "failed"
+            raise
+        finally:
+            if last is None:
+                self._account(caller.record, model, None, otherwise)
 
     async def close(self) -> None:
-        """Free the model."""
+        """Refuse what comes, and free the model; answers under way end with an error."""
+        self.admission.close()
         await self.models.close()
+
+    def _within(self, limits: Limits) -> Limits:
+        times = [t for t in (limits.seconds, self.timeout_s) if t is not None]
+        return replace(limits, seconds=min(times)) if times else limits
+
+    def _account(self, record: Record, model: Model, last: Finished | None, finish: str) -> None:
+        """Count and log an answer that has ended; `last` is None where it was left, or failed."""
+        usage = None if last is None else last.usage
+        record.finish = finish
+        if last is not None:
+            record.add(last.usage)
+            if self.journal.with_text:
+                record.text = [message.text for message in last.conversation.messages]
+        rate = None if usage is None else tokens_per_second(usage)
+        self.metrics.answer(model.card.name, finish, usage, rate)
+        if record.over:
+            self.journal.request(record)
 
 
 def _unenforced(options: AnswerOptions) -> list[Note]:

@@ -21,6 +21,12 @@ class FixedModel:
     def resident(self) -> ModelEntry | None:
         return self._entry
 
+    def current(self) -> Model | None:
+        return self._model
+
+    def loading(self) -> tuple[str, float] | None:
+        return None
+
     def resolve(self, name: str | None) -> str:
         if name in (None, "", self._entry.name):
             return self._entry.name
@@ -31,8 +37,11 @@ class FixedModel:
             remedy=f"Ask for {self._entry.name}.",
         )
 
-    def lease(self, name: str) -> AbstractAsyncContextManager[Model]:
+    def lease(self, name: str, keep_alive_s: float | None = None) -> AbstractAsyncContextManager[Model]:
         return self._hold()
+
+    def unload(self, name: str) -> None:
+        """It stays: nobody could load it again."""
 
     async def close(self) -> None:
         await self._model.aclose()
