@@ -1,4 +1,4 @@
-"""Streams of events: what goes wrong before the first event and after it, silence, and a client that leaves."""
+"""Streams of events: what goes wrong before the first event or after it, silence, a client that leaves."""
 
 import asyncio
 
