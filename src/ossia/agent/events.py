@@ -5,7 +5,8 @@ exactly one `Finished`. Where `SamplingParams.logprobs` asks for them and the ba
 the log-probabilities of their tokens. `to_json` gives each event the shape documented in docs/python.md.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from ossia.agent.logprobs import TokenLogprob
@@ -120,6 +121,14 @@ class Note:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One sampling: the exact ids of its prompt, and of what was read behind them."""
+
+    prompt_ids: Sequence[int]
+    output_ids: Sequence[int]
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """The end. `conversation` holds everything up to here; `stop` is the stop string that was found."""
@@ -128,6 +137,7 @@ class Finished:
     usage: Usage
     conversation: Conversation
     stop: str | None = None
+    steps: tuple[Step, ...] = field(default=(), compare=False, repr=False)
 
 
 Event = (
@@ -161,12 +171,12 @@ _TYPES: dict[type[Event], str] = {
 
 def to_json(event: Event) -> dict[str, Any]:
     """An event as a JSON object: its `type`, then its fields. `finished` leaves the conversation out, whose
-    messages were all given before, and deltas without log-probabilities their `logprobs`."""
+    messages were all given before, and the ids, and deltas without log-probabilities their `logprobs`."""
     kind = {"type": _TYPES[type(event)]}
     match event:
         case MessageDone(message):
             return {**kind, "message": message_to_dict(message)}
-        case Finished(reason, usage, _, stop):
+        case Finished(reason, usage, _, stop, _):
             numbers = {k: round(v, 6) if isinstance(v, float) else v for k, v in asdict(usage).items()}
             return {**kind, "reason": reason, "stop": stop, "usage": numbers}
         case ReasoningDelta(text, logprobs) | PreambleDelta(text, logprobs) | TextDelta(text, logprobs):

@@ -22,6 +22,7 @@ from ossia.agent.events import (
     MessageDone,
     Note,
     ResultReady,
+    Step,
     Usage,
 )
 from ossia.agent.limits import Limits
@@ -130,6 +131,7 @@ class _Turn:
         self._calls = 0  # made in this answer
         self._prompt_tokens = 0  # of this step
         self._ids: list[int] = []  # of this step
+        self._steps: list[Step] = []
         self._watch: RepetitionWatch | None = None
         self._usage = Usage()
         self._stop_string: str | None = None
@@ -139,7 +141,7 @@ class _Turn:
     def finished(self) -> Finished:
         assert self.reason is not None, "asked for the end of an answer before its end"
         usage = replace(self._usage, seconds=time.monotonic() - self._started)
-        return Finished(self.reason, usage, self.conversation, self._stop_string)
+        return Finished(self.reason, usage, self.conversation, self._stop_string, tuple(self._steps))
 
     async def step(self) -> AsyncGenerator[Event, None]:
         """Sample once and run what was called; sets `reason` when the answer has ended."""
@@ -149,6 +151,7 @@ class _Turn:
         translator = Translator(self._tok, self._stops, self._calls_so_far(), logprobs=self._logprobs)
         self._prompt_tokens = len(prompt)
         self._ids = []
+        self._steps.append(Step(prompt, self._ids))
         self._watch = RepetitionWatch() if self._limits.repetition else None
         try:
             async with aclosing(self._sample(prompt, translator)) as events:

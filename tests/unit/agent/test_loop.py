@@ -76,6 +76,12 @@ def test_usage_counts_tokens_by_kind(agent: Any) -> None:
     assert 0 <= usage.first_token_s <= usage.seconds
 
 
+def test_the_end_tells_the_exact_ids_of_every_step(agent: Any) -> None:
+    steps = agent.finished(agent.run(THINK + NEXT + CALL, FINAL, tools=[calculator()])).steps
+    assert [list(step.prompt_ids) for step in steps] == [list(prompt) for prompt in agent.backend.prompts]
+    assert [list(step.output_ids) for step in steps] == [agent.ids(THINK + NEXT + CALL), agent.ids(FINAL)]
+
+
 def test_a_call_is_run_and_its_result_read(agent: Any) -> None:
     events = agent.run(THINK + NEXT + CALL, FINAL, tools=[calculator()])
     kinds = [type(e).__name__ for e in events if not type(e).__name__.endswith("Delta")]
