@@ -26,6 +26,7 @@ _TABLE: CommandTable = {
     "tokens": ("ossia.cli.tokens.command", M.CMD_TOKENS),
     "cache": ("ossia.cli.cache.command", M.CMD_CACHE),
     "launch": ("ossia.cli.launch.command", M.CMD_LAUNCH),
+    "store": ("ossia.cli.store.command", M.CMD_STORE),
     "bench": ("ossia.cli.bench.command", M.CMD_BENCH),
 }
 

@@ -55,6 +55,7 @@ class M(Enum):
     CMD_LAUNCH = Text(
         "Start codex, opencode or qwen on this model.", "codex, opencode, qwen을 이 모델로 시작합니다."
     )
+    CMD_STORE = Text("What the server keeps.", "서버가 보관하는 것.")
     CMD_BENCH = Text("Measure a model's speed.", "모델의 속도를 잽니다.")
     HELP_CHAT = Text(
         "Talk with a model in the terminal.\n\n"

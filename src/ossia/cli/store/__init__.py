@@ -1,0 +1,1 @@
+"""``ossia store``: what the server keeps of responses and conversations."""
