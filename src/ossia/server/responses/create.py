@@ -23,10 +23,10 @@ from ossia.harmony.messages import Conversation
 from ossia.model.sampling import SamplingParams
 from ossia.server.extension import FIELD, extension, progress
 from ossia.server.failures import openai_error
-from ossia.server.ids import new_id
 from ossia.server.opening import open_conversation
 from ossia.server.responses.body import Status, response_body
 from ossia.server.responses.events import OutputEvents, Shown, WireEvent
+from ossia.server.responses.items import new_id
 from ossia.server.responses.reading import History
 from ossia.server.responses.request import ResponseRequest, read_request
 from ossia.server.responses.truncation import fit

@@ -1,14 +1,19 @@
 """Output items: what the model said, as the things a client keeps and sends back."""
 
+import secrets
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from ossia.agent.logprobs import TokenLogprob
 from ossia.server.declared import ClientTool
-from ossia.server.ids import new_id
 
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 Phase = Literal["commentary", "final_answer"]
+
+
+def new_id(prefix: str) -> str:
+    """An id nobody guesses: `prefix`, an underscore, and 48 hexadecimal digits."""
+    return f"{prefix}_{secrets.token_hex(24)}"
 
 
 def reasoning_item() -> dict[str, Any]:
