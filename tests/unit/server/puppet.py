@@ -121,9 +121,11 @@ def call(name: str, arguments: dict | str, thought: str = "") -> str:
 
 
 @contextlib.contextmanager
-def running(service: Service, **config) -> Iterator[str]:
-    """A real server over `service`, on a free port of the loopback; yields its URL without a path."""
-    settings = uvicorn.Config(build_app(service), port=0, log_level="error", **config)
+def running(service: Service, *, port: int = 0, wrap=None, **config) -> Iterator[str]:
+    """A real server over `service`, on a free port of the loopback; yields its URL without a path. `wrap`
+    puts something of a test's before the application."""
+    app = build_app(service)
+    settings = uvicorn.Config(wrap(app) if wrap else app, port=port, log_level="error", **config)
     server = uvicorn.Server(settings)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from ossia.agent.model import Model
 from ossia.errors import ModelNotFoundError
+from ossia.hub.names import canonical
 from ossia.server.service import ModelEntry
 
 
@@ -28,7 +29,7 @@ class FixedModel:
         return None
 
     def resolve(self, name: str | None) -> str:
-        if name in (None, "", self._entry.name):
+        if not name or canonical(name) == canonical(self._entry.name):
             return self._entry.name
         raise ModelNotFoundError(
             f"the model {name!r} is not served here",
