@@ -13,10 +13,10 @@ TORCH := torch==2.13.0
 
 NATIVE_SOURCES := CMakeLists.txt $(wildcard csrc/*.cc csrc/*.h csrc/isa/*.h)
 
-.PHONY: help setup chat test test-slow test-native test-neon oracle check format bench bench-harmony golden clean
+.PHONY: help setup chat test test-slow test-native test-neon test-clients oracle check format bench bench-harmony golden clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
 
 setup: $(VENV)/.core $(VENV)/.pocket ## build .venv with the native core and fetch the pocket model
 
@@ -47,6 +47,11 @@ test-neon: ## the same for ARM: cross-compiled, then emulated with and without i
 
 oracle: $(VENV)/.oracle $(VENV)/.pocket ## compare live with transformers, openai-harmony and tiktoken
 	@$(BIN)/python -m pytest tests/oracle -m "not slow and not outside" -q
+
+CLIENTS := tests/outside/node/node_modules
+
+test-clients: $(VENV)/.dev $(CLIENTS) ## drive npm's clients (OpenAI's and the AI SDK, Codex, opencode) against the server
+	@$(BIN)/python -m pytest tests/outside -m outside -q
 
 check: $(VENV)/.oracle ## format, lint, types (of the trainer too, hence torch), floors, vocabulary hash
 	@$(BIN)/ruff format --check src tests bench scripts
@@ -89,6 +94,10 @@ $(VENV)/.dev: $(VENV)/.core
 $(VENV)/.oracle: $(VENV)/.dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,oracle,train]'
+	@touch $@
+
+$(CLIENTS): tests/outside/node/package-lock.json
+	@cd tests/outside/node && npm ci --no-audit --no-fund
 	@touch $@
 
 $(VENV)/.pocket: $(VENV)/.core $(wildcard src/ossia/hub/pocket/data/*)
