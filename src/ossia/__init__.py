@@ -12,12 +12,13 @@ __version__ = version("ossia")
 
 _LAZY = {
     "load": ("ossia.hub.load", "load"),
+    "connect": ("ossia.hub.cluster", "connect"),
     "Model": ("ossia.agent.model", "Model"),
     "Chat": ("ossia.agent.model", "Chat"),
     "OssiaError": ("ossia.errors", "OssiaError"),
 }
 
-__all__ = ["Chat", "Model", "OssiaError", "__version__", "load"]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["Chat", "Model", "OssiaError", "__version__", "connect", "load"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

@@ -202,8 +202,9 @@ class _Turn:
                     yield token
                     continue
                 if new:
-                    self._count_request(len(prompt), token.cached)
+                    self._count_request(len(prompt))
                 new = False
+                self._count_cached(token.cached)
                 for event in self._take(token, translator):
                     yield event
                 if translator.over or self.reason is not None or self._must_close(translator):
@@ -286,13 +287,16 @@ class _Turn:
             counts.append(min(self._limits.tokens - self._usage.output_tokens, room))
         return replace(self._sampling, max_tokens=min(counts)) if counts else self._sampling
 
-    def _count_request(self, prompt_tokens: int, cached: int) -> None:
+    def _count_cached(self, cached: int) -> None:
+        if cached:
+            self._usage = replace(self._usage, cached_tokens=self._usage.cached_tokens + cached)
+
+    def _count_request(self, prompt_tokens: int) -> None:
         usage = self._usage
         first = time.monotonic() - self._started if usage.first_token_s is None else usage.first_token_s
         self._usage = replace(
             usage,
             prompt_tokens=usage.prompt_tokens + prompt_tokens,
-            cached_tokens=usage.cached_tokens + cached,
             steps=usage.steps + 1,
             first_token_s=first,
         )

@@ -36,7 +36,8 @@ class Backend(Protocol):
         ...
 
     def generate(self, prompt_ids: Sequence[int], params: SamplingParams) -> AsyncGenerator[Item, None]:
-        """The answer's tokens as they come; the last one has `finish`, the first one `cached`.
+        """The answer's tokens as they come; the last one has `finish`, and one has `cached`: the first, where
+        it is known by then.
 
         Where `params.progress` asks for it, `PromptProgress` may come before them: the first when the prompt
         was accepted, others while it is read. Without it there are only tokens.

@@ -128,8 +128,8 @@ class SamplingParams:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One sampled token. `logprob` and `top` are of the model's raw distribution; `cached`, on a request's
-    first token, counts the prompt tokens taken from the prefix cache."""
+    """One sampled token. `logprob` and `top` are of the model's raw distribution; `cached`, on one of
+    a request's tokens, counts the prompt tokens taken from the prefix cache."""
 
     id: int
     logprob: float | None = None

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,8 @@ from huggingface_hub import close_session
 
 from ossia.hub import remote
 from ossia.settings import Settings, load_settings
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "backends" / "vllm"))  # the fake server
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

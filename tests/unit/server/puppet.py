@@ -16,9 +16,9 @@ import uvicorn
 
 from ossia.agent.card import ModelCard
 from ossia.agent.model import Model
-from ossia.backends.base import Capabilities
+from ossia.backends.base import Capabilities, Item
 from ossia.errors import ContextLengthError
-from ossia.model.sampling import SamplingParams, Token
+from ossia.model.sampling import PromptProgress, SamplingParams, Token
 from ossia.server.app import build_app
 from ossia.server.operations.fixed import FixedModel
 from ossia.server.service import Service
@@ -59,7 +59,7 @@ class Puppet:
         """The text of a prompt it was given."""
         return self.tok.decode(self.prompts[at])
 
-    def generate(self, prompt_ids: Sequence[int], params: SamplingParams) -> AsyncGenerator[Token, None]:
+    def generate(self, prompt_ids: Sequence[int], params: SamplingParams) -> AsyncGenerator[Item, None]:
         if len(prompt_ids) + (params.max_tokens or 1) > self.context_length:
             raise ContextLengthError(
                 f"{len(prompt_ids)} tokens, the context is {self.context_length}",
@@ -73,9 +73,11 @@ class Puppet:
         self.params.append(params)
         return self._play(self.ids(self._answer(self.prompt_text())), params, cached)
 
-    async def _play(self, ids: list[int], params: SamplingParams, cached: int) -> AsyncGenerator[Token, None]:
+    async def _play(self, ids: list[int], params: SamplingParams, cached: int) -> AsyncGenerator[Item, None]:
         complete = False
         try:
+            if params.progress:
+                yield PromptProgress(cached, len(self.prompts[-1]))
             for n, token_id in enumerate(ids, 1):
                 await asyncio.sleep(self._pause)
                 token = Token(token_id, cached=cached if n == 1 else 0)

@@ -1,0 +1,5 @@
+"""Models that other machines compute, and this one speaks for."""
+
+from ossia.hub.cluster.connect import aconnect, connect
+
+__all__ = ["aconnect", "connect"]
