@@ -3,7 +3,7 @@
 It knows how instructions, thought, calls and results stand in Harmony, and which result answers which call.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ossia.harmony.formats.fields import checked, wrong
@@ -93,6 +93,15 @@ class Draft:
     def result(self, text: str, call_id: str | None, name: str | None, where: str) -> None:
         """The answer to a call: the one of that id, else the first unanswered one of that name, or at all."""
         self._messages.append(checked(tool_result(self._answered(call_id, name, where), text), where))
+
+    def know_calls(self, calls: Mapping[str, str]) -> None:
+        """Calls made before: whom each id's was for, so that their results find them."""
+        self._calls |= calls
+
+    @property
+    def calls(self) -> Mapping[str, str]:
+        """Whom the call of each id was for."""
+        return dict(self._calls)
 
     @property
     def instructions(self) -> tuple[str, ...]:

@@ -60,8 +60,8 @@ def _items(value: object, where: str, role: str | None = None) -> list[tuple[str
 
 
 def _take_all(draft: Draft, items: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
-    calls_follow = _calls_follow([item for _, item in items])
-    for (where, item), follows in zip(items, calls_follow, strict=True):
+    follow = calls_follow([item for _, item in items])
+    for (where, item), follows in zip(items, follow, strict=True):
         _take(draft, item, where, follows)
 
 
@@ -110,7 +110,7 @@ def _is_preamble(item: Mapping[str, Any], where: str, call_follows: bool) -> boo
     return call_follows if phase is None else phase == "commentary"
 
 
-def _calls_follow(items: Sequence[Mapping[str, Any]]) -> list[bool]:
+def calls_follow(items: Sequence[Mapping[str, Any]]) -> list[bool]:
     """For each item, whether the turn goes on to a call after it."""
     flags: list[bool] = []
     follows = False
