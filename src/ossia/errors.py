@@ -4,6 +4,7 @@
     ├── InputError                  a prompt, message, file or option that cannot be used
     │   ├── ContextLengthError      prompt + answer exceed the model's context, or the memory for it
     │   ├── EncryptedContentError   sealed content that is forged, changed or another's
+    │   ├── PreviousResponseError   the response to go on from is not here
     │   ├── HarmonyError            malformed Harmony where only well-formed is accepted
     │   └── ToolDefinitionError     a function that cannot be described as a tool
     ├── SettingsError               an environment variable or option with an impossible value
@@ -71,6 +72,10 @@ class ContextLengthError(InputError):
 
 
 class EncryptedContentError(InputError):
+    pass
+
+
+class PreviousResponseError(InputError):
     pass
 
 

@@ -10,12 +10,14 @@ from ossia.errors import (
     NotFoundError,
     OssiaError,
     OverloadedError,
+    PreviousResponseError,
     UnauthorizedError,
 )
 
 _CODES: tuple[tuple[type[OssiaError], str], ...] = (
     (ContextLengthError, "context_length_exceeded"),
     (EncryptedContentError, "invalid_encrypted_content"),
+    (PreviousResponseError, "previous_response_not_found"),
     (ModelNotFoundError, "model_not_found"),
     (UnauthorizedError, "invalid_api_key"),
     (OverloadedError, "rate_limit_exceeded"),

@@ -10,13 +10,14 @@ A dialect reads its request, takes a place, builds a conversation and turns even
 It knows no dialect.
 """
 
+import asyncio
 import time
 from asyncio import timeout
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Protocol, Unpack
+from typing import Any, Protocol, Unpack
 
 from starlette.requests import HTTPConnection
 
@@ -34,6 +35,9 @@ from ossia.server.operations.metrics import Metrics
 from ossia.server.operations.record import Record
 from ossia.server.recall import Recall
 from ossia.server.sealing import Sealer
+from ossia.server.store.store import Store
+
+_ENDING_S = 10.0  # for what runs in the background, once the model is gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +171,9 @@ class Place:
 
 
 class Service:
-    """One per server. `timeout_s`: how long a request may wait, and how long an answer may take."""
+    """One per server. `timeout_s`: how long a request may wait, and how long an answer may take. `store`:
+    where responses are kept, which belongs to it, None for nowhere. `tasks`: what must end before it closes.
+    """
 
     def __init__(
         self,
@@ -177,6 +183,7 @@ class Service:
         metrics: Metrics | None = None,
         journal: Journal | None = None,
         sealer: Sealer | None = None,
+        store: Store | None = None,
         timeout_s: float | None = None,
     ) -> None:
         self.models = models
@@ -185,7 +192,9 @@ class Service:
         self.metrics = metrics or Metrics()
         self.journal = journal or Journal("off")
         self.timeout_s = timeout_s
-        self._recall = Recall()
+        self.store = store
+        self.recall = Recall()
+        self.tasks: set[asyncio.Task[Any]] = set()
 
     def today(self) -> date:
         """The date models are told."""
@@ -208,7 +217,7 @@ class Service:
         if not model.backend.capabilities.masks:
             for note in _unenforced(options):
                 yield note
-        conversation = self._recall.complete(caller.owner, conversation)
+        conversation = self.recall.complete(caller.owner, conversation)
         options["limits"] = self._within(options.get("limits") or Limits())
         last: Finished | None = None
         otherwise = "left"
@@ -217,7 +226,7 @@ class Service:
                 async for event in events:
                     if isinstance(event, Finished):
                         last = event
-                        self._recall.remember(caller.owner, event.conversation)
+                        self.recall.remember(caller.owner, event.conversation)
                         self._account(caller.record, model, last, last.reason)
                     yield event
         except Exception:
@@ -228,9 +237,14 @@ class Service:
                 self._account(caller.record, model, None, otherwise)
 
     async def close(self) -> None:
-        """Refuse what comes, and free the model; answers under way end with an error."""
+        """Refuse what comes, and free the model; answers under way end with an error. Close the store when
+        they have."""
         self.admission.close()
         await self.models.close()
+        if self.tasks:
+            await asyncio.wait(self.tasks, timeout=_ENDING_S)
+        if self.store is not None:
+            await self.store.close()
 
     def _within(self, limits: Limits) -> Limits:
         times = [t for t in (limits.seconds, self.timeout_s) if t is not None]

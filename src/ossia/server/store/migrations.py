@@ -37,6 +37,7 @@ MIGRATIONS: tuple[Step, ...] = (
             owner TEXT NOT NULL, id TEXT NOT NULL, created_at INTEGER NOT NULL, status TEXT NOT NULL,
             previous_id TEXT, conversation_id TEXT,
             body TEXT NOT NULL, input_items TEXT NOT NULL, messages TEXT NOT NULL, text TEXT NOT NULL,
+            harmony TEXT NOT NULL,
             UNIQUE (owner, id))""",
         """CREATE TABLE conversations (
             key INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -23,7 +23,8 @@ class StoredResponse:
     """A response: the object as its client reads it, what it was given, and what was said.
 
     `body`: the response object. `messages`: Harmony messages as
-    `agent.saved.message_to_dict(ids=True)` writes them. `text`: what the search reads.
+    `agent.saved.message_to_dict(ids=True)` writes them. `text`: what the search reads. `harmony`: the exact
+    ids of prompt and answer, packed by who wrote them.
     """
 
     id: str
@@ -36,6 +37,7 @@ class StoredResponse:
     input_items: list[dict[str, Any]]
     messages: list[dict[str, Any]]
     text: str
+    harmony: str = ""
 
 
 @with_config(_STRICT)
@@ -100,6 +102,7 @@ def response_row(record: StoredResponse) -> dict[str, Value]:
         "input_items": dumped(record.input_items),
         "messages": dumped(record.messages),
         "text": storable(record.text),
+        "harmony": record.harmony,
     }
 
 
@@ -116,6 +119,7 @@ def response_of(row: Row) -> StoredResponse:
         json.loads(row["input_items"]),
         json.loads(row["messages"]),
         row["text"],
+        row["harmony"],
     )
 
 

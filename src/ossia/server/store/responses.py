@@ -6,7 +6,7 @@ from typing import Literal
 
 from ossia.server.store.conversations import add_items
 from ossia.server.store.pages import page
-from ossia.server.store.records import StoredItem, StoredResponse, keys, response_of, response_row
+from ossia.server.store.records import StoredItem, StoredResponse, dumped, keys, response_of, response_row
 
 COLUMNS = (
     "id",
@@ -19,7 +19,9 @@ COLUMNS = (
     "input_items",
     "messages",
     "text",
+    "harmony",
 )
+_SEARCHED = 2000  # a reference is to what was said lately
 _CHANGED = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS[2:])
 _PUT = (
     f"INSERT INTO responses ({', '.join(COLUMNS)}) VALUES ({', '.join(f':{name}' for name in COLUMNS)})"
@@ -39,6 +41,17 @@ def put_response(db: Connection, record: StoredResponse, items: Sequence[StoredI
 def get_response(db: Connection, owner: str, id: str) -> StoredResponse | None:
     """The response of that owner and id."""
     row = db.execute("SELECT * FROM responses WHERE owner = ? AND id = ?", keys(owner, id)).fetchone()
+    return None if row is None else response_of(row)
+
+
+def find_item(db: Connection, owner: str, item_id: str) -> StoredResponse | None:
+    """The newest response with an item of that id, among the last `_SEARCHED`."""
+    query = (
+        "SELECT * FROM (SELECT * FROM responses WHERE owner = ? ORDER BY key DESC LIMIT ?)"
+        " WHERE instr(body, ?) OR instr(input_items, ?) LIMIT 1"
+    )
+    part = f'"id":{dumped(item_id)}'
+    row = db.execute(query, (*keys(owner), _SEARCHED, part, part)).fetchone()
     return None if row is None else response_of(row)
 
 

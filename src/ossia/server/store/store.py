@@ -61,6 +61,10 @@ class Store:
         """The response of that owner and id, or None."""
         return await self._read(lambda db: responses.get_response(db, owner, id))
 
+    async def find_item(self, owner: str, item_id: str) -> StoredResponse | None:
+        """The newest of that owner's last responses that has an item of that id, given or made, or None."""
+        return await self._read(lambda db: responses.find_item(db, owner, item_id))
+
     async def delete_response(self, owner: str, id: str) -> bool:
         """Delete it; False where there is none."""
         return await self._write(lambda db: responses.delete_response(db, owner, id))
