@@ -1,45 +1,62 @@
-"""The application: every dialect's routes, who is calling, and errors as responses."""
+"""The application: every dialect's routes behind the gate, health and metrics, and errors as responses."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from ossia.errors import NotFoundError, OssiaError
 from ossia.server.chat.routes import routes as chat_routes
 from ossia.server.failures import headers_of, ollama_error, openai_error
 from ossia.server.ollama.routes import routes as ollama_routes
+from ossia.server.operations.gate import REQUEST_ID, Access, Gate
+from ossia.server.operations.routes import routes as operations_routes
 from ossia.server.page.routes import routes as page_routes
 from ossia.server.responses.routes import routes as responses_routes
 from ossia.server.responses.state.routes import routes as state_routes
 from ossia.server.service import Service
 
 
-def build_app(service: Service) -> Starlette:
-    """The ASGI application over `service`, which belongs to it: it is closed when the server stops."""
+def build_app(service: Service, access: Access | None = None) -> Starlette:
+    """The ASGI application over `service`, which belongs to it: it is closed when the server stops.
+    `access`: who may pass; without it everybody."""
+    access = access or Access()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
         yield
         await service.close()
 
-    dialects = (responses_routes, state_routes, chat_routes, ollama_routes, page_routes)
-    routes: list[BaseRoute] = [Route("/health", health)]
-    for dialect in dialects:
-        routes += dialect(service)
+    routes: list[BaseRoute] = []
+    for room in (operations_routes, responses_routes, state_routes, chat_routes, ollama_routes, page_routes):
+        routes += room(service)
     return Starlette(
         routes=routes,
         lifespan=lifespan,
+        middleware=[*_cors(access.origins), Middleware(Gate, service=service, access=access)],
         exception_handlers={OssiaError: _refuse, HTTPException: _refuse_http, Exception: _fail},
     )
 
 
-async def health(request: Request) -> Response:
-    return JSONResponse({"status": "ok"})
+def _cors(origins: tuple[str, ...]) -> list[Middleware]:
+    """Tells browsers which other origins' pages may call; nothing where none may."""
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=[REQUEST_ID, "retry-after"],
+        )
+    ]
 
 
 def _refuse(request: Request, error: Exception) -> Response:

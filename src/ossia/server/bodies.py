@@ -1,32 +1,24 @@
-"""Request bodies: JSON objects, within a size and a depth."""
+"""Request bodies: JSON objects, within a depth; how large they may be, the gate before says."""
 
 from typing import Any, cast
 
 import orjson
 from starlette.requests import Request
 
-from ossia.errors import InputError, TooLargeError
+from ossia.errors import InputError
 
-MAX_BODY_BYTES = 32 << 20
 MAX_DEPTH = 256  # of arrays and objects in one another
 
 
-async def read_json(request: Request, max_bytes: int = MAX_BODY_BYTES) -> dict[str, Any]:
+async def read_json(request: Request) -> dict[str, Any]:
     """The request's body, a JSON object; an empty body is an empty object.
 
-    Raises TooLargeError beyond `max_bytes`, InputError for anything that is no object, is nested too
-    deeply, or is not UTF-8.
+    Raises InputError for anything that is no object, is nested too deeply, or is not UTF-8, and what the gate
+    raises for a body that is too large or too slow.
     """
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > max_bytes:
-            raise TooLargeError(
-                f"the request's body is larger than {max_bytes:,} bytes",
-                value=len(body),
-                limit=max_bytes,
-                remedy="Send less at once.",
-            )
     return parse_object(bytes(body))
 
 

@@ -1,12 +1,14 @@
 """The frame around the dialects: health, and errors as their clients read them."""
 
 import httpx2
-from puppet import Puppet, final, running, service_of
+from puppet import NAME, Puppet, final, running, service_of
 
 
 def test_health_answers_and_an_unknown_path_is_an_error_of_the_dialect():
     with running(service_of(Puppet(lambda _: final("Hello.")))) as url:
-        assert httpx2.get(f"{url}/health").json() == {"status": "ok"}
+        healthy = httpx2.get(f"{url}/health")
+        assert healthy.json() == {"status": "ok", "model": NAME, "running": 0, "queued": 0}
+        assert healthy.headers["x-request-id"].startswith("req_")
         missing = httpx2.get(f"{url}/v1/nothing")
         assert missing.status_code == 404
         assert set(missing.json()["error"]) == {"message", "type", "param", "code"}

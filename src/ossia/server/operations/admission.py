@@ -36,6 +36,10 @@ class Admission:
         return len(self._queue)
 
     @property
+    def closed(self) -> bool:
+        return self._closed
+
+    @property
     def idle(self) -> bool:
         return not self._running and not self._queue
 
