@@ -38,6 +38,9 @@ _RANGES = {
 _CHOICES = {
     "truncation": ("auto", "disabled"),
     "service_tier": ("auto", "default", "flex", "scale", "priority"),
+    "text.verbosity": ("low", "medium", "high"),
+    "reasoning.summary": ("auto", "concise", "detailed", "none"),
+    "reasoning.generate_summary": ("auto", "concise", "detailed", "none"),
 }
 _INCLUDES_LOGPROBS = "message.output_text.logprobs"
 _INCLUDES_SEALED = "reasoning.encrypted_content"
@@ -132,7 +135,8 @@ def _check(fields: Mapping[str, Any]) -> None:
             limit = f"{low} or more" if high is None else f"{low} to {high}"
             raise wrong(name, f"{value!r} is out of range", value, limit, f"Choose {limit}.")
     for name, allowed in _CHOICES.items():
-        value = text_of(fields, name, name)
+        outer, _, inner = name.rpartition(".")
+        value = text_of(as_object(fields.get(outer, {}), outer) if outer else fields, inner, name)
         if value is not None and value not in allowed:
             raise wrong(
                 name, f"{value!r} is not known", value, allowed, f"Choose among {', '.join(allowed)}."
