@@ -6,6 +6,7 @@ It obeys no mask, but is asked for everything that needs one. Logprobs are -0.5 
 
 import asyncio
 import contextlib
+import functools
 import json
 import re
 import threading
@@ -18,6 +19,7 @@ from ossia.agent.card import ModelCard
 from ossia.agent.model import Model
 from ossia.backends.base import Capabilities, Item
 from ossia.errors import ContextLengthError
+from ossia.harmony.grammar import GrammarCompiler
 from ossia.model.sampling import PromptProgress, SamplingParams, Token
 from ossia.server.app import build_app
 from ossia.server.operations.fixed import FixedModel
@@ -99,8 +101,14 @@ class Puppet:
         self._closed = True
 
 
+@functools.cache
+def compiler_of(tok: Tokenizer) -> GrammarCompiler:
+    """What all grammars share takes seconds to build: once for all tests."""
+    return GrammarCompiler(tok)
+
+
 def model_of(puppet: Puppet, name: str = NAME) -> Model:
-    return Model(puppet, puppet.tok, ModelCard(name))
+    return Model(puppet, puppet.tok, ModelCard(name), compiler_of(puppet.tok))
 
 
 def service_of(puppet: Puppet, **options) -> Service:

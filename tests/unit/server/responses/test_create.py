@@ -6,7 +6,9 @@ from puppet import NAME, Puppet, call, final, service_of
 
 from ossia.errors import BackendError, ContextLengthError, InputError, ModelNotFoundError
 from ossia.harmony.messages import Message, user
+from ossia.server.recall import Recall
 from ossia.server.responses.create import Outcome, events, prepare
+from ossia.server.responses.reading import History
 from ossia.server.service import Caller
 
 TOOL = {
@@ -42,31 +44,34 @@ def test_from_created_to_completed():
     assert last["usage"]["output_tokens_details"]["reasoning_tokens"] == 2
     assert last["ossia"]["warnings"] == []
     assert last["ossia"]["timings"]["output_tokens"] == last["usage"]["output_tokens"]
-    assert (
-        told[0]["response"]
-        == last
-        | {
-            **{"status": "in_progress", "output": [], "usage": None, "completed_at": None},
-            **{"ossia": None},
-        }
-        or told[0]["response"]["output"] == []
-    )
+    begun = told[0]["response"]
+    assert {name for name in begun if begun[name] != last[name]} == {
+        "status",
+        "output",
+        "usage",
+        "completed_at",
+    }
+    assert set(last) - set(begun) == {"ossia"}
 
 
 def test_never_null_and_always_there():
     body = ask(Puppet(lambda _: final("Hello.")), input="Hi")[-1]["response"]
     never_null = {
-        **{"temperature": 1.0, "top_p": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0},
-        **{"top_logprobs": 0, "tool_choice": "auto", "truncation": "disabled", "background": False},
-        **{
-            "service_tier": "default",
-            "tools": [],
-            "parallel_tool_calls": True,
-            "store": True,
-            "metadata": {},
-        },
-        **{"text": {"format": {"type": "text"}, "verbosity": "medium"}},
-        **{"reasoning": {"effort": "medium", "summary": None}},
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+        "top_logprobs": 0,
+        "tool_choice": "auto",
+        "truncation": "disabled",
+        "background": False,
+        "service_tier": "default",
+        "tools": [],
+        "parallel_tool_calls": True,
+        "store": True,
+        "metadata": {},
+        "text": {"format": {"type": "text"}, "verbosity": "medium"},
+        "reasoning": {"effort": "medium", "summary": None},
     }
     assert {name: body[name] for name in never_null} == never_null
     for name in ("error", "safety_identifier", "incomplete_details", "instructions", "previous_response_id"):
@@ -76,13 +81,15 @@ def test_never_null_and_always_there():
 
 def test_what_was_asked_is_echoed():
     wanted = {
-        **{"temperature": 0.5, "reasoning": {"effort": "xhigh", "summary": None}, "truncation": "auto"},
-        **{"text": {"format": {"type": "json_object"}, "verbosity": "low"}, "user": "u", "top_logprobs": 2},
-        **{
-            "max_output_tokens": 50,
-            "tool_choice": {"type": "function", "name": "f"},
-            "instructions": "Be kind.",
-        },
+        "temperature": 0.5,
+        "reasoning": {"effort": "xhigh", "summary": None},
+        "truncation": "auto",
+        "text": {"format": {"type": "json_object"}, "verbosity": "low"},
+        "user": "u",
+        "top_logprobs": 2,
+        "max_output_tokens": 50,
+        "tool_choice": {"type": "function", "name": "f"},
+        "instructions": "Be kind.",
     }
     puppet = Puppet(lambda _: final("{}"))
     body = ask(puppet, input="Hi", tools=[TOOL], **wanted)[-1]["response"]
@@ -199,7 +206,7 @@ def test_sealed_reasoning_comes_back_id_for_id():
         thought, made = output
         thought.pop("content")
         result = {"type": "function_call_output", "call_id": made["call_id"], "output": "1"}
-        service._recall = type(service._recall)()
+        service.recall = Recall()
         prepared = await prepare(service, Caller(), {**body, "input": [*said, thought, made, result]})
         return [event async for event in events(service, prepared)]
 
@@ -226,21 +233,12 @@ def test_how_it_ends(fields, status, reason):
 
 
 def test_progress_only_for_those_who_ask():
-    class Reading(Puppet):
-        async def _play(self, ids, params, cached):
-            from ossia.model.sampling import PromptProgress
-
-            for done in (0, 40):
-                yield PromptProgress(done, 80)
-            async for token in super()._play(ids, params, cached):
-                yield token
-
-    puppet = Reading(lambda _: final("Hello."))
+    puppet = Puppet(lambda _: final("Hello."))
     asked = ask(puppet, input="Hi", return_progress=True)
     told = [
         e["ossia"]["prompt_progress"] for e in asked if e["type"] == "response.in_progress" and "ossia" in e
     ]
-    assert told == [{"done": 0, "total": 80}, {"done": 40, "total": 80}]
+    assert told == [{"done": 0, "total": len(puppet.prompts[0])}]
     assert len([e for e in ask(puppet, input="Hi") if e["type"] == "response.in_progress"]) == 1
 
 
@@ -269,7 +267,7 @@ class Failing(Puppet):
     async def _play(self, ids, params, cached):
         async for token in super()._play(ids, params, cached):
             yield token
-            if len(self.prompts[-1]) and token.id == ids[4]:
+            if getattr(token, "id", None) == ids[4]:
                 raise BackendError("The engine stopped.")
 
 
@@ -328,8 +326,6 @@ def test_a_reader_that_leaves_frees_its_place():
 
 
 def test_history_is_what_was_said_before():
-    from ossia.server.responses.reading import History
-
     puppet = Puppet(lambda _: final("Hello."))
     before = History(("Be kind.",), (user("Hi"), Message("assistant", "Ho", channel="final")))
     ask(puppet, history=before, input="Again?")
