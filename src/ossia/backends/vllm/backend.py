@@ -4,6 +4,7 @@ Harmony, tools and the API stay here; what travels are token ids, so nothing of 
 written twice by two templates. No grammar is obeyed.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -19,6 +20,7 @@ from ossia.errors import BackendError, ContextLengthError, InputError
 from ossia.model.sampling import PromptProgress, SamplingParams, Token
 
 _DATA = "data:"
+_MOMENT_S = 0.25
 
 
 class VllmBackend:
@@ -76,14 +78,38 @@ class VllmBackend:
         self, prompt_ids: Sequence[int], params: SamplingParams
     ) -> AsyncGenerator[Item, None]:
         body = request_body(self._model, prompt_ids, params, self.context_length)
-        async with self._servers.stream("/v1/completions", body) as response:
-            if params.progress:
-                yield PromptProgress(0, len(prompt_ids))
-            async with aclosing(_chunks(response, params)) as chunks:
-                async for token in _with_the_end(chunks):
-                    if self._closed:
-                        raise _gone()
-                    yield token
+        async with (
+            self._servers.stream("/v1/completions", body) as response,
+            aclosing(_chunks(response, params)) as chunks,
+            aclosing(_with_the_end(chunks)) as tokens,
+            aclosing(_announced(tokens, len(prompt_ids)) if params.progress else tokens) as items,
+        ):
+            async for item in items:
+                if self._closed:
+                    raise _gone()
+                yield item
+
+
+async def _announced(tokens: AsyncGenerator[Token, None], total: int) -> AsyncGenerator[Item, None]:
+    """`tokens`, and before them that a prompt of `total` tokens was accepted.
+
+    vLLM sends its headers before it has looked at a request. So what it objects to within a moment comes
+    first, and alone.
+    """
+    first = asyncio.ensure_future(anext(tokens, None))
+    try:
+        await asyncio.wait({first}, timeout=_MOMENT_S)
+        if first.done():
+            first.result()
+        yield PromptProgress(0, total)
+        token = await first
+    finally:
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+    if token is not None:
+        yield token
+    async for token in tokens:
+        yield token
 
 
 async def _with_the_end(chunks: AsyncGenerator[Chunk, None]) -> AsyncGenerator[Token, None]:

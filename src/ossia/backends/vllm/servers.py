@@ -3,7 +3,6 @@
 It knows HTTP and vLLM's status codes, nothing of what is asked.
 """
 
-import re
 import ssl
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -13,14 +12,12 @@ from typing import Any, cast
 import httpx2
 import orjson
 
-from ossia.backends.vllm.wire import error_message
-from ossia.errors import BackendError, ContextLengthError, InputError, OssiaError, OverloadedError
+from ossia.backends.vllm.refusals import error_message, refusal
+from ossia.errors import BackendError, InputError, OssiaError, OverloadedError
 
 CONNECT_S = 10.0
 SILENCE_S = 600.0  # between two chunks: a long prompt may wait and be read for minutes
 _AVOIDED_S = 15.0  # how long a server that could not be reached is asked last
-_RETRY_S = 5
-_TOO_LONG = re.compile(r"maximum context length|max_model_len|context length", re.IGNORECASE)
 
 
 class _UnreachableError(BackendError):
@@ -103,7 +100,8 @@ class Servers:
             ):
                 server.avoided_until = 0.0
                 if response.status_code != 200:
-                    raise _refusal(server.url, response, await response.aread())
+                    said = error_message(_object(await response.aread()))
+                    raise refusal(response.status_code, said, response.headers.get("retry-after"))
                 yield response
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
             server.avoided_until = time.monotonic() + _AVOIDED_S
@@ -144,34 +142,6 @@ def _checked(url: str) -> str:
 
 def _said(error: Exception) -> str:
     return str(error) or type(error).__name__
-
-
-def _refusal(url: str, response: httpx2.Response, content: bytes) -> OssiaError:
-    status, said = response.status_code, error_message(_object(content))
-    if status in (429, 503):
-        return OverloadedError(
-            f"the vLLM server is busy: {said}",
-            value=status,
-            remedy="Try again later.",
-            retry_after_s=_seconds(response.headers.get("retry-after")),
-        )
-    if status in (400, 413, 422):
-        if _TOO_LONG.search(said):
-            numbers = sorted(map(int, re.findall(r"\d+", said)[:2]))  # the limit and what is beyond it
-            return ContextLengthError(
-                f"the vLLM server refuses the prompt: {said}",
-                value=numbers[-1] if numbers else None,
-                limit=numbers[0] if numbers else None,
-                remedy="Shorten the conversation or ask for a shorter answer.",
-            )
-        return InputError(f"the vLLM server refuses the request: {said}", value=status)
-    remedy = "Give the API key it expects." if status in (401, 403) else "The server's log says more."
-    return BackendError(f"the vLLM server at {url} answers {status}: {said}", value=status, remedy=remedy)
-
-
-def _seconds(header: str | None) -> int:
-    """When to ask again; a date instead of seconds counts as not said."""
-    return max(int(header), 1) if header is not None and header.isdecimal() else _RETRY_S
 
 
 def _object(content: bytes) -> dict[str, Any]:

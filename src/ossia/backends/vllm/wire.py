@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from ossia.backends.vllm.refusals import error_code, error_message, refusal
 from ossia.errors import BackendError
 from ossia.model.sampling import Finish, SamplingParams, Token
 
@@ -59,9 +60,9 @@ def request_body(
 
 
 def read_chunk(value: Mapping[str, Any], params: SamplingParams) -> Chunk:
-    """What one event says. Raises BackendError for an error it carries, and where it has no token ids."""
+    """What one event says. Raises the error it carries, as `refusal`; BackendError without token ids."""
     if "error" in value or value.get("object") == "error":
-        raise BackendError(f"the vLLM server failed: {error_message(value)}", remedy="Its log says more.")
+        raise refusal(error_code(value), error_message(value))
     choices = cast(list[dict[str, Any]], value.get("choices") or [])
     if not choices:
         usage: dict[str, Any] = value.get("usage") or {}
@@ -79,13 +80,6 @@ def read_chunk(value: Mapping[str, Any], params: SamplingParams) -> Chunk:
             )
         ids = []
     return Chunk(tuple(_tokens(ids, choice.get("logprobs"), params)), finish)
-
-
-def error_message(value: Mapping[str, Any]) -> str:
-    """What an error's body says, in either of the shapes vLLM has had."""
-    error = value.get("error")
-    fields = cast(Mapping[str, Any], error) if isinstance(error, dict) else value
-    return str(fields.get("message") or fields)
 
 
 def _finish(choice: Mapping[str, Any]) -> Finish | None:

@@ -18,7 +18,9 @@ class FakeVllm:
 
     `fault`: None, or how it fails: "busy" (429), "starting" (503), "too-long" and "bad" (400), "key" (401),
     "dead" (500), "cut" (the connection breaks after two chunks), "ends" (it ends there), "fails" (an error in
-    the stream), "no-ids" (an old server), "garbage" (no JSON), "hangs" (nothing after two chunks).
+    the stream), "no-ids" (an old server), "garbage" (no JSON), "hangs" (nothing after two chunks), "late"
+    (200, and then an error event with code 400 at once, as it refuses values of sampling), "reads" (no chunk
+    before `go_on`).
     `bodies` records the requests, `keys` their Authorization, `left` counts answers their reader left.
     """
 
@@ -39,6 +41,7 @@ class FakeVllm:
         self.keys: list[str | None] = []
         self.left = 0
         self.under_way = 0
+        self.go_on = threading.Event()
         app = Starlette(
             routes=[
                 Route("/v1/models", self._list),
@@ -87,8 +90,15 @@ class FakeVllm:
         complete = False
         self.under_way += 1
         try:
+            if self.fault == "late":
+                complete = True
+                message = "Requested sample logprobs of 50, which is greater than max allowed: 20"
+                yield _event({"error": {"message": message, "type": "BadRequestError", "code": 400}})
+                return
+            while self.fault == "reads" and not self.go_on.is_set():
+                await asyncio.sleep(0.01)
             for at in range(0, len(ids), self.per_chunk):
-                if at >= 2 * self.per_chunk and self.fault is not None:
+                if at >= 2 * self.per_chunk and self.fault not in (None, "reads"):
                     if self.fault == "ends":
                         complete = True
                         return

@@ -111,6 +111,36 @@ def test_progress_comes_when_the_prompt_was_accepted(fake):
     assert [token.id for token in tokens] == [100, 101]
 
 
+def test_progress_does_not_wait_for_the_prompt_to_be_read(fake):
+    fake.fault = "reads"
+
+    async def follow():
+        items = over(fake.url).generate([1, 2], SamplingParams(max_tokens=2, progress=True))
+        first = await anext(items)
+        fake.go_on.set()
+        return first, [item.id async for item in items]
+
+    assert asyncio.run(follow()) == (PromptProgress(0, 2), [100, 101])
+
+
+def test_what_is_refused_in_the_stream_is_no_progress(fake):
+    fake.fault = "late"
+    with pytest.raises(InputError, match="max allowed: 20"):
+        asyncio.run(anext(over(fake.url).generate([1], SamplingParams(progress=True))))
+
+
+def test_leaving_while_the_prompt_is_read_stops_it_there(fake):
+    fake.fault = "reads"
+
+    async def leave():
+        items = over(fake.url).generate([1], SamplingParams(progress=True))
+        assert await anext(items) == PromptProgress(0, 1)
+        await items.aclose()
+        await until(lambda: fake.left == 1)
+
+    asyncio.run(leave())
+
+
 def test_what_cannot_be_run_is_refused_before_anything_is_sent(fake):
     backend = over(fake.url, context_length=10)
     with pytest.raises(ContextLengthError) as caught:
@@ -131,6 +161,7 @@ def test_what_cannot_be_run_is_refused_before_anything_is_sent(fake):
         ("starting", OverloadedError, "unavailable"),
         ("too-long", ContextLengthError, "maximum context length is 4096"),
         ("bad", InputError, "max allowed: 20"),
+        ("late", InputError, "max allowed: 20"),
         ("key", BackendError, "401: Unauthorized"),
         ("dead", BackendError, "500: EngineCore encountered"),
     ],

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ossia.backends.vllm.wire import Chunk, error_message, read_chunk
+from ossia.backends.vllm.refusals import error_message
+from ossia.backends.vllm.wire import Chunk, read_chunk
 from ossia.errors import BackendError
 from ossia.model.sampling import SamplingParams, Token
 
