@@ -13,7 +13,7 @@ TORCH := torch==2.13.0
 
 NATIVE_SOURCES := CMakeLists.txt $(wildcard csrc/*.cc csrc/*.h csrc/isa/*.h)
 
-.PHONY: help setup chat test test-slow test-native test-neon test-clients oracle check format bench bench-harmony golden clean
+.PHONY: help setup chat test test-slow test-native test-neon test-clients test-vllm oracle check format bench bench-harmony golden clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -52,6 +52,9 @@ CLIENTS := tests/outside/node/node_modules
 
 test-clients: $(VENV)/.dev $(CLIENTS) ## drive npm's clients (OpenAI's and the AI SDK, Codex, opencode) against the server
 	@$(BIN)/python -m pytest tests/outside -m outside -q
+
+test-vllm: $(VENV)/.dev ## hold the vLLM backend against a real vLLM (VLLM=/path/to/vllm, else the one found)
+	@$(BIN)/python -m pytest tests/outside/test_vllm.py -m outside -q
 
 check: $(VENV)/.oracle ## format, lint, types (of the trainer too, hence torch), floors, vocabulary hash
 	@$(BIN)/ruff format --check src tests bench scripts
