@@ -45,7 +45,8 @@ def headers_of(error: OssiaError) -> dict[str, str]:
 
 
 def _text(error: OssiaError) -> str:
-    return f"{error.message} {error.remedy}".strip()
+    sentence = error.message if error.message.endswith((".", "!", "?")) else f"{error.message}."
+    return f"{sentence} {error.remedy}" if error.remedy else error.message
 
 
 def _type(error: OssiaError) -> str:

@@ -5,7 +5,7 @@ object; the older function_call and the role "function" are read too.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ossia.harmony.formats.declared import read_tools
@@ -15,6 +15,9 @@ from ossia.harmony.messages import CHANNELS, Conversation, Effort, SystemContent
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _REASONING = ("reasoning_content", "reasoning", "thinking")
+
+ContentReader = Callable[[object, str], str | None]
+"""Reads content as text, None where there is none; given its place too, for errors."""
 
 
 def conversation_from_chat(
@@ -36,16 +39,21 @@ def conversation_from_chat(
     its call, a name that could not stand in a header.
     """
     draft = Draft(read_tools(tools), effort=effort, system=system)
-    for at, value in enumerate(as_list(messages, "messages")):
-        where = f"messages[{at}]"
-        _take(draft, as_object(value, where), where)
+    take_messages(draft, messages)
     return draft.conversation()
 
 
-def _take(draft: Draft, message: Mapping[str, Any], where: str) -> None:
+def take_messages(draft: Draft, messages: object, content_of: ContentReader = content_of) -> None:
+    """Add the messages of a Chat Completions request to a draft; raises as `conversation_from_chat`."""
+    for at, value in enumerate(as_list(messages, "messages")):
+        where = f"messages[{at}]"
+        _take(draft, as_object(value, where), where, content_of)
+
+
+def _take(draft: Draft, message: Mapping[str, Any], where: str, content_of: ContentReader) -> None:
     role = message.get("role")
     if role == "assistant":
-        _take_assistant(draft, message, where)
+        _take_assistant(draft, message, where, content_of)
         return
     if role not in ROLES:
         raise wrong(where, f"unknown role {role!r}", role, ROLES)
@@ -61,7 +69,7 @@ def _take(draft: Draft, message: Mapping[str, Any], where: str) -> None:
         draft.instruct(content)
 
 
-def _take_assistant(draft: Draft, message: Mapping[str, Any], where: str) -> None:
+def _take_assistant(draft: Draft, message: Mapping[str, Any], where: str, content_of: ContentReader) -> None:
     thought = next((text for key in _REASONING if (text := text_of(message, key, where))), None)
     content = content_of(message.get("content"), where)
     if content is None:

@@ -34,9 +34,13 @@ NOT_SHOWN: Mapping[str, str] = {
 }
 
 
-def wrong(where: str, what: str, value: object, limit: object, remedy: str = "") -> InputError:
-    """The error for `value`, found at `where`."""
-    return InputError(f"{where}: {what}", value=value, limit=limit, remedy=remedy, param=where)
+def wrong(
+    where: str, what: str, value: object, limit: object, remedy: str = "", *, key: str = ""
+) -> InputError:
+    """The error for `value`, found at `where` ("" for the request itself), in the field `key` of it."""
+    param = ".".join(part for part in (where, key) if part) or None
+    said = f"{where}: {what}" if where else what
+    return InputError(said, value=value, limit=limit, remedy=remedy, param=param)
 
 
 def as_object(value: object, where: str) -> Mapping[str, Any]:
@@ -60,13 +64,13 @@ def text_of(fields: Mapping[str, Any], key: str, where: str) -> str | None:
     value = fields.get(key)
     if value is None or isinstance(value, str):
         return value
-    raise wrong(where, f"{key} is {_kind(value)}", value, "text")
+    raise wrong(where, f"{key} is {_kind(value)}", value, "text", key=key)
 
 
 def needed(fields: Mapping[str, Any], key: str, where: str) -> str:
     """The text at `key`; raises InputError where there is none."""
     if (text := text_of(fields, key, where)) is None:
-        raise wrong(where, f"{key} is missing", None, "text", f"Give {key}.")
+        raise wrong(where, f"{key} is missing", None, "text", f"Give {key}.", key=key)
     return text
 
 
@@ -75,7 +79,7 @@ def flag_of(fields: Mapping[str, Any], key: str, where: str) -> bool:
     value = fields.get(key)
     if value is None or isinstance(value, bool):
         return bool(value)
-    raise wrong(where, f"{key} is {_kind(value)}", value, "true or false")
+    raise wrong(where, f"{key} is {_kind(value)}", value, "true or false", key=key)
 
 
 def number_of(fields: Mapping[str, Any], key: str, where: str) -> float | None:
@@ -83,7 +87,7 @@ def number_of(fields: Mapping[str, Any], key: str, where: str) -> float | None:
     value = fields.get(key)
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
         return value
-    raise wrong(where, f"{key} is {_kind(value)}", value, "a number")
+    raise wrong(where, f"{key} is {_kind(value)}", value, "a number", key=key)
 
 
 def whole_of(fields: Mapping[str, Any], key: str, where: str) -> int | None:
@@ -91,7 +95,7 @@ def whole_of(fields: Mapping[str, Any], key: str, where: str) -> int | None:
     value = number_of(fields, key, where)
     if value is None or value == value // 1:
         return None if value is None else int(value)
-    raise wrong(where, f"{key} is {value!r}", value, "a whole number")
+    raise wrong(where, f"{key} is {value!r}", value, "a whole number", key=key)
 
 
 def content_of(value: object, where: str) -> str | None:
