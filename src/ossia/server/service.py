@@ -27,6 +27,7 @@ from ossia.agent.model import Model
 from ossia.agent.steering.options import AnswerOptions
 from ossia.errors import OverloadedError
 from ossia.harmony.messages import Conversation
+from ossia.model.config import ModelConfig
 from ossia.server.extension import tokens_per_second
 from ossia.server.operations.admission import Admission, Ticket
 from ossia.server.operations.journal import Journal
@@ -63,6 +64,7 @@ class ModelEntry:
     """One installed model as lists show it; `created` in seconds since 1970, `size_bytes` on the disk.
 
     `expires_at`, of the one in memory: when it leaves it, in seconds since 1970, if nobody asks; None: stays.
+    `format` of its files and its `config`, where they are known.
     """
 
     name: str
@@ -71,6 +73,8 @@ class ModelEntry:
     source: str = ""
     context_length: int | None = None
     expires_at: float | None = None
+    format: str = ""
+    config: ModelConfig | None = None
 
 
 class Models(Protocol):
