@@ -103,7 +103,7 @@ def test_a_schema_that_cannot_be_enforced_is_not_refused():
         ({}, "tools"),
         ("x", "tools"),
         ([5], "tools[0]"),
-        ([{"type": "function"}], "tools[0].name"),
+        ([{"type": "function"}], "tools[0]"),
         ([{"name": ""}], "tools[0].name"),
         ([{"name": "a b"}], "tools[0].name"),
         ([{"name": "a<|end|>"}], "tools[0].name"),

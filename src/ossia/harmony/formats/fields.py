@@ -34,13 +34,9 @@ NOT_SHOWN: Mapping[str, str] = {
 }
 
 
-def wrong(
-    where: str, what: str, value: object, limit: object, remedy: str = "", *, key: str = ""
-) -> InputError:
-    """The error for `value`, found at `where` ("" for the request itself), in the field `key` of it."""
-    param = ".".join(part for part in (where, key) if part) or None
-    said = f"{where}: {what}" if where else what
-    return InputError(said, value=value, limit=limit, remedy=remedy, param=param)
+def wrong(where: str, what: str, value: object, limit: object, remedy: str = "") -> InputError:
+    """The error for `value`, found at `where`."""
+    return InputError(f"{where}: {what}", value=value, limit=limit, remedy=remedy, param=where)
 
 
 def as_object(value: object, where: str) -> Mapping[str, Any]:
@@ -64,13 +60,13 @@ def text_of(fields: Mapping[str, Any], key: str, where: str) -> str | None:
     value = fields.get(key)
     if value is None or isinstance(value, str):
         return value
-    raise wrong(where, f"{key} is {_kind(value)}", value, "text", key=key)
+    raise wrong(where, f"{key} is {_kind(value)}", value, "text")
 
 
 def needed(fields: Mapping[str, Any], key: str, where: str) -> str:
     """The text at `key`; raises InputError where there is none."""
     if (text := text_of(fields, key, where)) is None:
-        raise wrong(where, f"{key} is missing", None, "text", f"Give {key}.", key=key)
+        raise wrong(where, f"{key} is missing", None, "text", f"Give {key}.")
     return text
 
 
@@ -79,7 +75,7 @@ def flag_of(fields: Mapping[str, Any], key: str, where: str) -> bool:
     value = fields.get(key)
     if value is None or isinstance(value, bool):
         return bool(value)
-    raise wrong(where, f"{key} is {_kind(value)}", value, "true or false", key=key)
+    raise wrong(where, f"{key} is {_kind(value)}", value, "true or false")
 
 
 def number_of(fields: Mapping[str, Any], key: str, where: str) -> float | None:
@@ -87,7 +83,7 @@ def number_of(fields: Mapping[str, Any], key: str, where: str) -> float | None:
     value = fields.get(key)
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
         return value
-    raise wrong(where, f"{key} is {_kind(value)}", value, "a number", key=key)
+    raise wrong(where, f"{key} is {_kind(value)}", value, "a number")
 
 
 def whole_of(fields: Mapping[str, Any], key: str, where: str) -> int | None:
@@ -95,7 +91,7 @@ def whole_of(fields: Mapping[str, Any], key: str, where: str) -> int | None:
     value = number_of(fields, key, where)
     if value is None or value == value // 1:
         return None if value is None else int(value)
-    raise wrong(where, f"{key} is {value!r}", value, "a whole number", key=key)
+    raise wrong(where, f"{key} is {value!r}", value, "a whole number")
 
 
 def content_of(value: object, where: str) -> str | None:

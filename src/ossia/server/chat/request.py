@@ -30,7 +30,6 @@ from ossia.server.declared import Declared, declare
 
 MAX_ANSWERS = 8
 MAX_TOP_LOGPROBS = 20
-_WHERE = ""  # the request itself
 _NUMBERS = (
     "temperature",
     "top_p",
@@ -86,15 +85,15 @@ def read_request(body: Mapping[str, Any]) -> ChatRequest:
         stop=_stop(body.get("stop")),
         max_calls=1 if one_call else None,
         response_format=form,
-        stream=flag_of(body, "stream", _WHERE),
+        stream=flag_of(body, "stream", "stream"),
         include_usage=flag_of(options, "include_usage", "stream_options"),
-        return_progress=flag_of(body, "return_progress", _WHERE),
+        return_progress=flag_of(body, "return_progress", "return_progress"),
         notes=(*declared.warnings, *unseen, *gaps, *_left_out(body)),
     )
 
 
 def _model(body: Mapping[str, Any]) -> str:
-    if model := text_of(body, "model", _WHERE):
+    if model := text_of(body, "model", "model"):
         return model
     raise InputError(
         "the request names no model",
@@ -144,16 +143,16 @@ def _effort(body: Mapping[str, Any]) -> Effort:
 
 
 def _answers(body: Mapping[str, Any]) -> int:
-    n = whole_of(body, "n", _WHERE)
+    n = whole_of(body, "n", "n")
     if n is None or 1 <= n <= MAX_ANSWERS:
         return n or 1
     raise wrong("n", f"{n} answers were asked for", n, (1, MAX_ANSWERS), f"Ask for 1 to {MAX_ANSWERS}.")
 
 
 def _sampling(body: Mapping[str, Any]) -> dict[str, Any]:
-    options: dict[str, Any] = {name: number_of(body, name, _WHERE) for name in _NUMBERS}
-    options["top_k"] = whole_of(body, "top_k", _WHERE)
-    options["seed"] = whole_of(body, "seed", _WHERE)
+    options: dict[str, Any] = {name: number_of(body, name, name) for name in _NUMBERS}
+    options["top_k"] = whole_of(body, "top_k", "top_k")
+    options["seed"] = whole_of(body, "seed", "seed")
     options["logit_bias"] = _logit_bias(body.get("logit_bias"))
     options["logprobs"] = _logprobs(body)
     if options["top_p"] == 0:
@@ -165,8 +164,8 @@ def _sampling(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def _logprobs(body: Mapping[str, Any]) -> int | None:
     """None for none, otherwise how many of the likeliest tokens go with each."""
-    top = whole_of(body, "top_logprobs", _WHERE)
-    if not flag_of(body, "logprobs", _WHERE):
+    top = whole_of(body, "top_logprobs", "top_logprobs")
+    if not flag_of(body, "logprobs", "logprobs"):
         if top:
             raise wrong("top_logprobs", "logprobs are not asked for", top, 0, "Set logprobs to true.")
         return None
@@ -189,7 +188,7 @@ def _logit_bias(value: object) -> dict[int, float] | None:
 
 def _max_tokens(body: Mapping[str, Any]) -> int | None:
     for key in ("max_completion_tokens", "max_tokens"):
-        if (limit := whole_of(body, key, _WHERE)) is not None:
+        if (limit := whole_of(body, key, key)) is not None:
             if limit < 1:
                 raise wrong(key, f"{limit} tokens hold no answer", limit, "1 or more")
             return limit

@@ -349,7 +349,7 @@ def test_a_schema_that_cannot_be_held_to_is_a_warning():
         ({"temperature": "hot"}, "temperature"),
         ({"temperature": -1}, None),
         ({"logit_bias": {"word": 1}}, "logit_bias"),
-        ({"logit_bias": {"5": "x"}}, "logit_bias.5"),
+        ({"logit_bias": {"5": "x"}}, "logit_bias"),
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
         ({"top_logprobs": 2}, "top_logprobs"),
         ({"max_tokens": 0}, "max_tokens"),
