@@ -1,1 +1,1 @@
-"""The small page at /."""
+"""A small page to talk with the model: plain HTML, CSS and JavaScript, no build step."""
