@@ -39,12 +39,12 @@ class Tab:
         assert "exceptionDetails" not in told, told["exceptionDetails"]
         return told["result"].get("value")
 
-    def until(self, script: str, seconds: float = 20) -> Any:
-        """Wait for an expression to become true; returns it."""
+    def until(self, script: str, seconds: float = 20) -> None:
+        """Wait for an expression to become true."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            if value := self.run(script):
-                return value
+            if self.run(f"Boolean({script})"):
+                return
             time.sleep(0.05)
         raise AssertionError(f"not within {seconds} s: {script}; {self.run('document.body.innerText')}")
 

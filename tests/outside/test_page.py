@@ -134,7 +134,7 @@ def test_the_effort_and_the_clock_reach_the_model_and_its_call_is_answered(tab, 
     picture(tab, "tool")
     assert "Reasoning: high" in puppet.prompt_text(0)
     titles = tab.run("[...document.querySelectorAll('.answer .title')].map(e => e.textContent)")
-    assert titles == ["Thought", "🔧 get_current_time", "Result", "Thought"]
+    assert titles == ["Thought", "Call: get_current_time", "Result", "Thought"]
     first, second = puppet.prompts
     said = puppet.ids(turn(puppet.prompt_text(0)))
     assert second[: len(first) + len(said)] == [*first, *said]

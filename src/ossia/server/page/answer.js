@@ -58,7 +58,7 @@ export class Answer {
     const timings = told.timings;
     const counts = [`${response.usage?.output_tokens ?? "?"} ${word("tokens")}`];
     if (timings?.tokens_per_second) counts.push(`${timings.tokens_per_second.toFixed(1)} ${word("tokens")}/s`);
-    if (timings) counts.push(`${timings.prompt_tokens} → (${timings.cached_tokens} cached)`);
+    if (timings) counts.push(`${word("prompt")} ${timings.prompt_tokens} (${word("known")} ${timings.cached_tokens})`);
     this.node.append(element("p", "cost", counts.join(" · ")));
   }
 
@@ -74,7 +74,7 @@ export class Answer {
       this.parts.set(at, { kind: "reasoning", text: "", ...part });
       part.details.hidden = true; // until there is something to read
     } else {
-      const part = folded(this.node, `🔧 ${item.name ?? item.type}`);
+      const part = folded(this.node, `${word("call")} ${item.name ?? item.type}`);
       this.parts.set(at, { kind: "call", text: "", ...part });
     }
   }
