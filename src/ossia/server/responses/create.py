@@ -197,7 +197,9 @@ class _Answer:
             self._notes.append(Note("not-enforced", "logprobs"))
         return {
             "sampling": sampling_of(request, model),
-            "limits": Limits(tokens=None if tokens is None else int(tokens)),
+            "limits": Limits(
+                tokens=None if tokens is None else int(tokens), reasoning_tokens=request.reasoning_tokens
+            ),
             "stop": request.stop,
             "tool_choice": request.declared.choice,
             "response_format": request.response_format,

@@ -34,6 +34,7 @@ _RANGES = {
     "top_logprobs": (0, 20),
     "max_output_tokens": (1, None),
     "max_tool_calls": (0, None),
+    "reasoning.max_tokens": (0, None),
 }
 _CHOICES = {
     "truncation": ("auto", "disabled"),
@@ -95,6 +96,11 @@ class ResponseRequest:
             return int(self.number("top_logprobs") or 0)
         return None
 
+    @property
+    def reasoning_tokens(self) -> int | None:
+        """At how many tokens its chain of thought is closed; None for no limit."""
+        return whole_of(self.fields.get("reasoning") or {}, "max_tokens", "reasoning.max_tokens")
+
     def number(self, name: str) -> float | None:
         return number_of(self.fields, name, name)
 
@@ -129,8 +135,10 @@ def read_request(body: Mapping[str, Any], unseal: Unseal, history: History | Non
 def _check(fields: Mapping[str, Any]) -> None:
     """Raise InputError for a plain field of the wrong type, or out of its range."""
     for name, (low, high) in _RANGES.items():
-        whole = name.startswith(("top_l", "max_"))
-        value = whole_of(fields, name, name) if whole else number_of(fields, name, name)
+        outer, _, inner = name.rpartition(".")
+        held = as_object(fields.get(outer, {}), outer) if outer else fields
+        whole = inner.startswith(("top_l", "max_"))
+        value = whole_of(held, inner, name) if whole else number_of(held, inner, name)
         if value is not None and not (low <= value and (high is None or value <= high)):
             limit = f"{low} or more" if high is None else f"{low} to {high}"
             raise wrong(name, f"{value!r} is out of range", value, limit, f"Choose {limit}.")

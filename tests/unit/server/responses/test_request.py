@@ -88,6 +88,7 @@ def test_what_comes_with_the_answer():
 def test_extensions():
     request = read(stop="x", seed=3, return_progress=True)
     assert (request.stop, request.shows_progress) == (("x",), True)
+    assert read(reasoning={"max_tokens": 9}).reasoning_tokens == 9
     assert read(stop=["x", "y"]).stop == ("x", "y")
 
 
@@ -121,6 +122,7 @@ def test_unknown_fields_are_ignored():
         ({"include": "x"}, "include"),
         ({"reasoning": "high"}, "reasoning"),
         ({"reasoning": {"effort": "huge"}}, "reasoning.effort"),
+        ({"reasoning": {"max_tokens": -1}}, "reasoning.max_tokens"),
         ({"text": {"format": {"type": "yaml"}}}, "text.format"),
         ({"text": {"format": {"type": "json_schema"}}}, "text.format.schema"),
         ({"text": {"format": {"type": "json_schema", "schema": {"enum": []}}}}, "text.format.schema"),
