@@ -31,17 +31,11 @@ class FakeVllm:
         models: Sequence[str] = ("openai/gpt-oss-120b",),
         context_length: int | None = 131_072,
     ) -> None:
-        self.answer = answer
         self.models = models
         self.context_length = context_length
-        self.per_chunk = 1
-        self.cached: int | None = 64
-        self.fault: str | None = None
-        self.bodies: list[dict[str, Any]] = []
-        self.keys: list[str | None] = []
-        self.left = 0
+        self._first_answer = answer
         self.under_way = 0
-        self.go_on = threading.Event()
+        self.reset()
         app = Starlette(
             routes=[
                 Route("/v1/models", self._list),
@@ -50,6 +44,17 @@ class FakeVllm:
         )
         self._server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", lifespan="off"))
         self._thread = threading.Thread(target=self._server.run, daemon=True)
+
+    def reset(self) -> None:
+        """As new: no fault, nothing recorded."""
+        self.answer = self._first_answer
+        self.per_chunk = 1
+        self.cached: int | None = 64
+        self.fault: str | None = None
+        self.bodies: list[dict[str, Any]] = []
+        self.keys: list[str | None] = []
+        self.left = 0
+        self.go_on = threading.Event()
 
     def __enter__(self) -> "FakeVllm":
         self._thread.start()
