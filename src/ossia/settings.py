@@ -7,7 +7,7 @@ Everything Ossia lets a user set from outside is a field of `Settings`; a variab
 import locale
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import environ as process_environ
 from os import sep
 from pathlib import Path
@@ -37,6 +37,8 @@ _VARIABLES = {
     "OSSIA_SPECULATION": "off: what an answer repeats is not guessed ahead",
     "OSSIA_PREFIX_CACHE": "computed prompts kept on the disk: off, on (2 GiB), a size (4GiB), or a folder",
     "OSSIA_MAX_MEMORY": "memory a model may take, such as 8GiB; what does not fit streams from the disk",
+    "OSSIA_API_KEY": "a key that `ossia serve` asks for",
+    "OSSIA_VLLM_API_KEY": "the key of the vLLM servers that `ossia serve --backend vllm` asks",
     "OSSIA_POCKET_BASE": "the pocket base as a local file (.whl or .gguf), for machines without a registry",
 }
 
@@ -50,7 +52,7 @@ class Settings:
     disk, None where they are not kept there; `prefix_cache_dir`: where, None for a folder in `cache_dir`.
     `kv_cache`: None for what goes with the numerics.
     `max_memory_bytes`: what a model may take of memory, its experts streaming from the disk where that is not
-    enough; None for all it needs.
+    enough; None for all it needs. `api_key`: one the server asks for; `vllm_api_key`: one it shows others.
     """
 
     model: str | None
@@ -73,6 +75,8 @@ class Settings:
     ollama_models: Path
     lmstudio_home: Path
     offline: bool
+    api_key: str | None = field(default=None, repr=False)
+    vllm_api_key: str | None = field(default=None, repr=False)
 
 
 def load_settings(env: Mapping[str, str] = process_environ) -> Settings:
@@ -109,6 +113,8 @@ def load_settings(env: Mapping[str, str] = process_environ) -> Settings:
         ollama_models=Path(env.get("OLLAMA_MODELS") or home / ".ollama" / "models"),
         lmstudio_home=home / ".lmstudio",
         offline=env.get("HF_HUB_OFFLINE", "") not in ("", "0"),
+        api_key=env.get("OSSIA_API_KEY") or None,
+        vllm_api_key=env.get("OSSIA_VLLM_API_KEY") or None,
     )
 
 

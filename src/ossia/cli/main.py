@@ -18,6 +18,8 @@ from ossia.settings import Settings, load_settings
 _TABLE: CommandTable = {
     "chat": ("ossia.cli.chat.command", M.CMD_CHAT),
     "run": ("ossia.cli.answer.run", M.CMD_RUN),
+    "serve": ("ossia.cli.serve.command", M.CMD_SERVE),
+    "keys": ("ossia.cli.keys.command", M.CMD_KEYS),
     "models": ("ossia.cli.models.listing", M.CMD_MODELS),
     "pull": ("ossia.cli.models.pull", M.CMD_PULL),
     "rm": ("ossia.cli.models.listing", M.CMD_RM),

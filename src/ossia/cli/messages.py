@@ -43,6 +43,8 @@ class M(Enum):
     COMMANDS = Text("Commands", "명령")
     CMD_CHAT = Text("Talk with a model in the terminal.", "터미널에서 모델과 대화합니다.")
     CMD_RUN = Text("Answer one prompt, for scripts.", "프롬프트 하나에 답합니다(스크립트용).")
+    CMD_SERVE = Text("Serve a model to other programs.", "다른 프로그램에 모델을 제공합니다.")
+    CMD_KEYS = Text("API keys of the server.", "서버의 API 키.")
     CMD_MODELS = Text("List the models on this computer.", "이 컴퓨터에 있는 모델을 나열합니다.")
     CMD_PULL = Text("Fetch a model.", "모델을 내려받습니다.")
     CMD_RM = Text("Remove a model.", "모델을 지웁니다.")

@@ -87,7 +87,7 @@ class Host(uvicorn.Server):
             server.close()
         self._service.admission.close()
         await self._idle_within(self._grace_s)
-        await self._service.close()  # answers still under way end with an error
+        await self._service.models.close()  # answers still under way end with an error
         await self._idle_within(_LAST_WORDS_S)
         await super().shutdown(sockets)
 

@@ -1,0 +1,1 @@
+"""``ossia keys``: who may use the server."""

@@ -1,0 +1,1 @@
+"""``ossia serve``: the HTTP server."""
