@@ -100,7 +100,6 @@ def _info(entry: ModelEntry) -> Mapping[str, Any]:
 
 def _shape(config: ModelConfig) -> dict[str, Any]:
     shape: dict[str, Any] = {
-        "context_length": config.max_position_embeddings,
         "embedding_length": config.hidden_size,
         "block_count": config.num_hidden_layers,
         "feed_forward_length": config.intermediate_size,

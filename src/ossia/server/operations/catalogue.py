@@ -4,10 +4,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ossia.errors import InputError, ModelNotFoundError
+from ossia.errors import InputError, ModelNotFoundError, OssiaError
 from ossia.hub.default import choose_default
+from ossia.hub.info import config_of
 from ossia.hub.names import ModelName, looks_like_path, resolve
 from ossia.hub.sources import FoundModel, find_models, locate, require_loadable
+from ossia.model.config import ModelConfig
 from ossia.server.service import ModelEntry
 from ossia.settings import Settings
 
@@ -28,6 +30,7 @@ class Catalogue:
         self._clock = clock
         self._read_at = -_FRESH_S
         self._models: dict[str, FoundModel] = {}
+        self._configs: dict[Path, ModelConfig | None] = {}  # a GGUF file's takes a while to read
         self._own = locate(choose_default(chosen, settings), settings)
         require_loadable(self._own)
         self.default = shown_name(self._own)
@@ -66,7 +69,22 @@ class Catalogue:
         return target.id
 
     def entries(self) -> list[ModelEntry]:
-        return [entry_of(name, found) for name, found in self.models().items()]
+        return [self.entry(name, found) for name, found in self.models().items()]
+
+    def entry(self, name: str, found: FoundModel) -> ModelEntry:
+        """A model as lists show it."""
+        if found.path not in self._configs:
+            self._configs[found.path] = _config(found)
+        config = self._configs[found.path]
+        return ModelEntry(
+            name,
+            _modified(found.path),
+            found.size_bytes,
+            found.source,
+            context_length=None if config is None else config.max_position_embeddings,
+            format=found.format,
+            config=config,
+        )
 
     def _spelled(self, name: str, installed: list[str]) -> ModelName | None:
         if looks_like_path(name):
@@ -92,9 +110,12 @@ def shown_name(model: FoundModel) -> str:
     return ModelName(model.name, "path").short if model.source == "folder" else model.name
 
 
-def entry_of(name: str, found: FoundModel) -> ModelEntry:
-    """A model as lists show it."""
-    return ModelEntry(name, _modified(found.path), found.size_bytes, found.source)
+def _config(found: FoundModel) -> ModelConfig | None:
+    """None for what cannot be read; loading it says why."""
+    try:
+        return config_of(found)
+    except OssiaError:
+        return None
 
 
 def _short(name: str) -> str:

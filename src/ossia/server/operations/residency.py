@@ -17,7 +17,7 @@ from ossia.agent.model import Model
 from ossia.hub.progress import Progress
 from ossia.hub.sources import FoundModel
 from ossia.server.operations.admission import stopping
-from ossia.server.operations.catalogue import Catalogue, entry_of
+from ossia.server.operations.catalogue import Catalogue
 from ossia.server.service import ModelEntry
 
 Loader = Callable[[FoundModel, Progress], Model]
@@ -66,7 +66,7 @@ class HubModels:
     def resident(self) -> ModelEntry | None:
         if (here := self._resident) is None:
             return None
-        entry = entry_of(here.name, here.found)
+        entry = self._catalogue.entry(here.name, here.found)
         context = here.model.backend.context_length
         return replace(entry, context_length=context, expires_at=here.expires_at)
 

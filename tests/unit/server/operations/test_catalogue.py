@@ -82,3 +82,31 @@ def test_what_is_installed_later_is_found(tmp_path):
     install(settings.hf_home / "hub" / "models--openai--gpt-oss-20b" / "snapshots" / "abc")
     now[0] = 60.0
     assert catalogue.resolve("gpt-oss") == "openai/gpt-oss-20b"
+
+
+def test_an_entry_has_its_config_where_that_can_be_read(catalogue, tmp_path):
+    folder = tmp_path / "fine"
+    shape = {
+        "model_type": "gpt_oss",
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "num_local_experts": 4,
+        "num_experts_per_tok": 2,
+        "intermediate_size": 64,
+        "vocab_size": 1000,
+        "sliding_window": 32,
+        "max_position_embeddings": 512,
+    }
+    install(folder)
+    (folder / "config.json").write_text(json.dumps(shape))
+    readable = Catalogue(settings_in(tmp_path), str(folder)).entries()[0]
+    assert (readable.format, readable.context_length, readable.config.num_local_experts) == (
+        "safetensors",
+        512,
+        4,
+    )
+    broken = catalogue.entries()[0]
+    assert (broken.config, broken.context_length) == (None, None)

@@ -10,6 +10,7 @@ from puppet import Puppet, final, model_of
 from ossia.errors import MemoryLimitError, StoppingError
 from ossia.hub.sources import FoundModel
 from ossia.server.operations.residency import HubModels
+from ossia.server.service import ModelEntry
 from ossia.tokenizer import load_o200k_harmony
 
 tokenizer = cache(load_o200k_harmony)
@@ -27,6 +28,9 @@ class Shelf:
 
     def find(self, name: str) -> FoundModel:
         return FoundModel(name, "ossia", Path("/nowhere"), "safetensors", 10)
+
+    def entry(self, name: str, found: FoundModel) -> ModelEntry:
+        return ModelEntry(name, size_bytes=found.size_bytes)
 
     def resolve(self, name: str | None) -> str:
         return name or self.default
