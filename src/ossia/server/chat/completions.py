@@ -112,6 +112,7 @@ class _Work:
             today=self._service.today(),
             instructions=asked.draft.instructions,
             declared=asked.declared,
+            response_format=asked.response_format,
         )
         conversation = Conversation((*opening, *asked.draft.messages))
         sampling = sampling_of(dict(asked.sampling), model.card)
