@@ -18,8 +18,7 @@ from ossia.server.ollama.routes import routes as ollama_routes
 from ossia.server.operations.gate import REQUEST_ID, Access, Gate
 from ossia.server.operations.routes import routes as operations_routes
 from ossia.server.page.routes import routes as page_routes
-from ossia.server.responses.routes import routes as responses_routes
-from ossia.server.responses.state.routes import routes as state_routes
+from ossia.server.responses.state.routes import routes as responses_routes
 from ossia.server.service import Service
 
 
@@ -34,7 +33,7 @@ def build_app(service: Service, access: Access | None = None) -> Starlette:
         await service.close()
 
     routes: list[BaseRoute] = []
-    for room in (operations_routes, responses_routes, state_routes, chat_routes, ollama_routes, page_routes):
+    for room in (operations_routes, responses_routes, chat_routes, ollama_routes, page_routes):
         routes += room(service)
     return Starlette(
         routes=routes,

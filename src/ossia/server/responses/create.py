@@ -9,17 +9,17 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ossia.agent.events import Event, Finished, Note, PromptProgress
+from ossia.agent.events import Event, Finished, MessageDone, Note, PromptProgress
 from ossia.agent.limits import Limits
 from ossia.agent.model import Model
 from ossia.agent.steering.options import AnswerOptions
 from ossia.errors import OssiaError
 from ossia.harmony.formats.fields import whole_of
-from ossia.harmony.messages import Conversation
+from ossia.harmony.messages import Conversation, Message
 from ossia.model.sampling import SamplingParams
 from ossia.server.extension import FIELD, extension, progress
 from ossia.server.failures import openai_error
@@ -31,6 +31,7 @@ from ossia.server.responses.reading import History
 from ossia.server.responses.request import ResponseRequest, read_request
 from ossia.server.responses.truncation import fit
 from ossia.server.service import Caller, Place, Service
+from ossia.tokenizer.base import Tokenizer
 
 _CUT = ("length", "limit_tokens", "limit_time", "limit_turns", "repetition")
 _SAMPLING = ("presence_penalty", "frequency_penalty", "min_p", "repetition_penalty")
@@ -57,10 +58,13 @@ class Prepared:
 
 @dataclass(slots=True)
 class Outcome:
-    """What an answer leaves behind for the next request of its conversation, once it has ended."""
+    """What an answer leaves behind: its messages as far as it has come, whom the `calls` of each id in them
+    are for, whose tokenizer read its ids, and once it has ended its end."""
 
-    history: History | None = None
     finished: Finished | None = None
+    calls: dict[str, str] = field(default_factory=dict[str, str])
+    answer: list[Message] = field(default_factory=list[Message])
+    tok: Tokenizer | None = None
 
 
 async def prepare(
@@ -117,13 +121,14 @@ class _Answer:
         self._outcome = outcome
         self._notes: list[Note] = list(prepared.request.notes)
         self._output = OutputEvents(prepared.request.declared, self._shown())
+        outcome.calls = self._output.calls
         self._number = 0
-        self._opening = 0  # messages of it
         self._running = False
         self.announced = False
 
     async def follow(self, model: Model) -> AsyncGenerator[WireEvent, None]:
         """The answer of `model`."""
+        self._outcome.tok = model.tok
         conversation, dropped = fit(self._conversation(model), model, self._request)
         self._notes += dropped
         answer = self._service.answer(model, conversation, self._prepared.caller, **self._options(model))
@@ -158,6 +163,8 @@ class _Answer:
         if not self._running:
             self._running = True
             yield from self.announce("in_progress")
+        if isinstance(event, MessageDone):
+            self._outcome.answer.append(event.message)
         match event:
             case PromptProgress(done, total) if self._request.shows_progress:
                 body = self._prepared.body("in_progress")
@@ -168,9 +175,6 @@ class _Answer:
                 yield from map(self._numbered, self._output.take(event))
 
     def _finish(self, finished: Finished) -> WireEvent:
-        said = self._request.said
-        messages = finished.conversation.messages[self._opening :]
-        self._outcome.history = History(said.lead, messages, {**said.calls, **self._output.calls})
         self._outcome.finished = finished
         status, more = _ending(finished)
         body = self._prepared.body(status, output=self._output.items, usage=finished.usage, **more)
@@ -178,17 +182,8 @@ class _Answer:
         return self._response_event(f"response.{status}", body | told)
 
     def _conversation(self, model: Model) -> Conversation:
-        request = self._request
-        opening = open_conversation(
-            model.card,
-            effort=request.effort,
-            today=self._service.today(),
-            instructions=(*request.instructions, *request.said.lead),
-            declared=request.declared,
-            response_format=request.response_format,
-        )
-        self._opening = len(opening)
-        return Conversation((*opening, *request.said.messages))
+        opening = opening_of(self._service, self._request, model)
+        return Conversation((*opening, *self._request.said.messages))
 
     def _options(self, model: Model) -> AnswerOptions:
         request = self._request
@@ -223,6 +218,18 @@ class _Answer:
     def _numbered(self, event: WireEvent) -> WireEvent:
         self._number += 1
         return {"type": event["type"], "sequence_number": self._number - 1, **event}
+
+
+def opening_of(service: Service, request: ResponseRequest, model: Model) -> tuple[Message, ...]:
+    """The messages a request's conversation opens with, before anything in it was said."""
+    return open_conversation(
+        model.card,
+        effort=request.effort,
+        today=service.today(),
+        instructions=(*request.instructions, *request.said.lead),
+        declared=request.declared,
+        response_format=request.response_format,
+    )
 
 
 def _ending(finished: Finished) -> tuple[Status, dict[str, Any]]:

@@ -169,10 +169,11 @@ def test_a_call_ends_it_and_its_result_finds_it():
     assert first["status"] == "completed"
     made = first["output"][-1]
     assert (made["type"], made["name"], made["arguments"]) == ("function_call", "f", '{"x": 1}')
-    assert outcome.history.calls == {made["call_id"]: "functions.f"}
-    assert [m.channel for m in outcome.history.messages] == [None, "analysis", "commentary"]
+    assert outcome.calls == {made["call_id"]: "functions.f"}
+    assert [m.channel for m in outcome.answer] == ["analysis", "commentary"]
+    history = History((), (user("Hi"), *outcome.answer), outcome.calls)
     result = [{"type": "function_call_output", "call_id": made["call_id"], "output": "1"}]
-    ask(puppet, history=outcome.history, input=result, tools=[TOOL])
+    ask(puppet, history=history, input=result, tools=[TOOL])
     ids = puppet.prompts
     assert ids[1][: len(ids[0])] == ids[0]
     assert "Hm." in puppet.prompt_text()
