@@ -158,10 +158,26 @@ class FrameMask:
         if lead:
             if token_id != lead[0]:
                 self._fail(f"id {token_id} came where {lead[0]} was forced")
-        elif message.matcher is not None and not message.matcher.consume_token(token_id):
+        elif (
+            message.matcher is not None
+            and not message.matcher.consume_token(token_id)
+            and not self._accept_as_before(message, token_id)
+        ):
             self._fail(message.matcher.get_error() or f"id {token_id} was not allowed")
         self._ids.append(token_id)
         self._follow(message, token_id)
+
+    def _accept_as_before(self, message: _Message, token_id: int) -> bool:
+        """Whether the id was allowed before `answer_now` came: what is sampled now obeys a mask written then.
+        If so that grammar stays for this message; should it be analysis, its body is closed."""
+        if not self._answer_now or message.body is not None:
+            return False
+        header = [*self._ids[message.start + len(message.lead) :], token_id]
+        free = self._new_matcher("free")
+        if free is None or free.try_consume_tokens(header) != len(header):
+            return False
+        message.matcher, message.may_reason = free, False
+        return True
 
     def _follow(self, message: _Message, token_id: int) -> None:
         """Keep track of where the header ends, and of messages that end."""

@@ -348,3 +348,42 @@ def test_masks_of_one_grammar_do_not_disturb_each_other() -> None:
     after(" two<|end|>", one)
     assert forced(one) == "<|start|>assistant"
     assert after("Yes<|return|>", other).finished
+
+
+@pytest.mark.parametrize(
+    "begun", ["<|channel|>", "<|channel|>commentary<|message|>So.<|end|><|start|>assistant<|channel|>"]
+)
+def test_what_was_allowed_before_answer_now_came_is_still_accepted(begun: str) -> None:
+    """The mask is written before a step is computed, and asked for forced ids after it."""
+    mask = after(begun, start(FrameRules((FUNCTIONS,))))
+    analysis = to_ids("analysis")
+    assert masked(mask)[analysis[0]]
+    mask.answer_now()
+    assert forced(mask) == ""
+    mask.advance(analysis)
+    assert mask.failure is None
+    mask.advance(mask.forced())
+    assert forced(mask) == ANSWER
+    assert mask.closed_reasoning
+
+
+def test_answer_now_behind_a_draft_leaves_the_grammar_to_what_is_sampled() -> None:
+    """A draft's masks are written id by id, and the ids taken back before anything is sampled."""
+    mask = after("<|channel|>", start(FrameRules((FUNCTIONS,))))
+    draft = to_ids("commentary to=functions.get_time<|message|>{}<|call|>")
+    assert masked(mask)[to_ids("analysis")[0]]
+    mask.advance(draft[:2])
+    mask.answer_now()
+    masked(mask)
+    mask.rollback(2)
+    mask.advance(to_ids("analysis"))
+    assert mask.failure is None
+    mask.advance(mask.forced())
+    assert forced(mask) == ANSWER
+
+
+def test_what_no_grammar_allowed_is_still_a_failure_after_answer_now() -> None:
+    mask = after("<|channel|>", start(FrameRules((FUNCTIONS,))))
+    mask.answer_now()
+    mask.advance(to_ids("nonsense"))
+    assert mask.failure is not None
