@@ -34,7 +34,11 @@ class Tap:
 
     def __call__(self, app: Any) -> Any:
         self.app = app
-        return self._serve
+
+        async def tapped(scope: Any, receive: Any, send: Any) -> None:
+            await self._serve(scope, receive, send)
+
+        return tapped
 
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
