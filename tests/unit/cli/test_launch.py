@@ -1,6 +1,7 @@
 """`ossia launch`: the files it writes, the client it starts, and what it leaves alone."""
 
 import json
+import socket
 import stat
 import threading
 import tomllib
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ossia.bench.make import make_checkpoint
 from ossia.cli.app import App
 from ossia.cli.launch.clients import CLIENTS, Plan, Served
 from ossia.cli.main import execute
@@ -142,6 +144,39 @@ def test_a_port_of_another_program_is_refused(
     port = serve({"/": {}})
     assert launch(settings, port, "codex") == 2
     assert f"another program answers on port {port}" in capsys.readouterr().err
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_a_server_is_started_for_the_client_and_ends_with_it(
+    settings: Settings, client: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    made, noted, port = make_checkpoint("tiny", settings=settings).path, client("codex"), free_port()
+    monkeypatch.setenv("OSSIA_HOME", str(settings.data_dir.parent))
+    words = ["launch", "-m", str(made), "--threads", "1", "--port", str(port), "codex", "hello"]
+    assert execute(words, App(settings)) == 7, (settings.data_dir / "launch" / "server.log").read_text()
+    assert json.loads(noted.read_text())[0] == ["hello"]
+    config = tomllib.loads((settings.data_dir / "launch" / "codex" / "config.toml").read_text())
+    assert config["model_context_window"] > 0
+    assert f"starting a server at http://127.0.0.1:{port}" in capsys.readouterr().err
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_a_server_that_does_not_start_is_an_error_with_its_last_word(
+    settings: Settings, client: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    noted = client("codex")
+    monkeypatch.setenv("OSSIA_HOME", str(settings.data_dir.parent))
+    assert execute(["launch", "-m", "gpt-oss:20b", "--port", str(free_port()), "codex"], App(settings)) == 6
+    told = capsys.readouterr().err
+    assert "the server did not start" in told
+    assert "ossia pull" in told
+    assert not noted.exists()
 
 
 def test_a_client_that_is_not_installed_is_named_with_its_command(

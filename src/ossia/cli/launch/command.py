@@ -15,6 +15,7 @@ from ossia.cli.launch.words import W
 from ossia.errors import SettingsError
 from ossia.hub.cache import write_atomic
 from ossia.hub.default import choose_default
+from ossia.server.operations.hosting import PORT
 from ossia.settings import child_environment
 
 
@@ -24,7 +25,7 @@ from ossia.settings import child_environment
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 @model_option
-@option("--port", type=click.IntRange(1, 65535), default=11500, show_default=True, help=W.OPT_PORT)
+@option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help=W.OPT_PORT)
 @option("--key", metavar="KEY", help=W.OPT_KEY)
 @option("--print", "only_print", is_flag=True, help=W.OPT_PRINT)
 @click.argument("client", metavar="CLIENT", type=click.Choice(list(CLIENTS)))
