@@ -24,7 +24,7 @@ MODEL = "openai/gpt-oss-20b"
 PAGES: dict[str, Any] = {
     "/health": {"status": "ok"},
     "/v1/models": {"data": [{"id": MODEL}]},
-    "/v1/models/gpt-oss:20b": {"id": MODEL, "max_model_len": 65_536},
+    "/v1/models/gpt-oss:20b": {"id": MODEL, "context_length": 65_536},
 }
 
 

@@ -63,7 +63,7 @@ def served(address: Address, model: str) -> Served:
             remedy="Choose one of these with -m, or pull it.",
         )
     entry = _json(answer)
-    context = entry.get("max_model_len")
+    context = entry.get("context_length")
     return Served(
         address.url,
         str(entry.get("id") or model),

@@ -5,7 +5,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ossia.server.service import ModelEntry, Service
+from ossia.server.service import ModelEntry, Models, Service
 
 
 class ModelList:
@@ -15,14 +15,21 @@ class ModelList:
         self._service = service
 
     async def list(self, request: Request) -> Response:
-        data = [_model(entry) for entry in self._service.models.installed()]
-        return JSONResponse({"object": "list", "data": data})
+        return JSONResponse(
+            {"object": "list", "data": [_model(entry) for entry in _entries(self._service.models)]}
+        )
 
     async def retrieve(self, request: Request) -> Response:
         """One model by any spelling of its name; raises ModelNotFoundError."""
         name = self._service.models.resolve(request.path_params["name"])
-        entry = next((e for e in self._service.models.installed() if e.name == name), ModelEntry(name))
+        entry = next((e for e in _entries(self._service.models) if e.name == name), ModelEntry(name))
         return JSONResponse(_model(entry))
+
+
+def _entries(models: Models) -> list[ModelEntry]:
+    """What is installed; of the model in memory its context is known too."""
+    here = models.resident()
+    return [here if here and here.name == entry.name else entry for entry in models.installed()]
 
 
 def _model(entry: ModelEntry) -> dict[str, Any]:
