@@ -51,7 +51,7 @@ async def answer(
     started = time.monotonic()
     async with place as model:
         load_s = time.monotonic() - started
-        conversation = dialogue.conversation(model, asked.effort, service.today())
+        conversation = dialogue.conversation(model, asked.effort, service.today(), asked.response_format)
         options = asked.answer_options(model.card)
         teller = Teller(asked, caller, dialogue.notes)
         async with aclosing(service.answer(model, conversation, caller, **options)) as events:

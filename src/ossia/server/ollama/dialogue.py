@@ -11,6 +11,7 @@ from ossia.agent.events import Note
 from ossia.agent.model import Model
 from ossia.errors import InputError
 from ossia.harmony.formats.fields import as_list, as_object, checked, needed, text_of, wrong
+from ossia.harmony.grammar import ResponseFormat
 from ossia.harmony.header import CONSTRAIN
 from ossia.harmony.messages import Conversation, DeveloperContent, Effort, Message, tool_result, user
 from ossia.harmony.parse import parse
@@ -33,10 +34,17 @@ class Dialogue:
     before: tuple[int, ...] = ()
     notes: tuple[Note, ...] = ()
 
-    def conversation(self, model: Model, effort: Effort, today: date) -> Conversation:
+    def conversation(
+        self, model: Model, effort: Effort, today: date, response_format: ResponseFormat | None = None
+    ) -> Conversation:
         """The same for a model; raises InputError for ids it has not."""
         opening = open_conversation(
-            model.card, effort=effort, today=today, instructions=self.instructions, declared=self.declared
+            model.card,
+            effort=effort,
+            today=today,
+            instructions=self.instructions,
+            declared=self.declared,
+            response_format=response_format,
         )
         return Conversation((*opening, *_earlier(self.before, model), *self.messages))
 
