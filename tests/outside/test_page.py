@@ -2,11 +2,15 @@
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 from browser import browser
 from puppet import Puppet, call, final, running, service_of
+
+from ossia.server.operations.gate import Access, Gate
+from ossia.server.operations.keys import KeyRing, create
 
 pytestmark = pytest.mark.outside
 
@@ -148,6 +152,26 @@ def test_an_error_is_shown_in_the_servers_words_and_the_question_kept(tab, puppe
     picture(tab, "error")
     assert "the context is 20" in tab.run("document.querySelector('.error').textContent")
     assert tab.run("document.querySelector('#text').value") == "Hi"
+
+
+def test_a_server_that_asks_for_a_key_is_given_it_and_the_tab_keeps_it(opened, puppet, tmp_path):
+    path = tmp_path / "keys.json"
+    secret = create(path, "browser")
+    gate = partial(Gate, service=service_of(puppet), access=Access(keys=KeyRing(path)))
+    with running(service_of(puppet), wrap=gate) as url:
+        opened.open(url)
+        opened.until("!document.querySelector('#unlock').hidden")
+        picture(opened, "key")
+        assert opened.run("document.activeElement.id") == "key"
+        opened.type(secret)
+        opened.press("Enter")
+        opened.until("document.querySelector('#model').value")
+        ask(opened, "Hi")
+        finished(opened)
+        assert opened.run("document.querySelector('.answer > div').textContent") == "Hello there."
+        opened.open(url)
+        opened.until("document.querySelector('#model').value")
+        assert opened.run("document.querySelector('#unlock').hidden") is True
 
 
 def test_it_speaks_korean_and_fits_a_phone_in_the_dark(tab, url):

@@ -9,7 +9,7 @@ from ossia.agent.card import ModelCard
 from ossia.agent.limits import Limits
 from ossia.agent.steering.options import AnswerOptions, sampling_of
 from ossia.errors import InputError
-from ossia.harmony.formats.fields import EFFORT_NAMES, as_list, as_object, flag_of, needed, wrong
+from ossia.harmony.formats.fields import EFFORT_NAMES, as_list, as_object, flag_of, needed, number_of, wrong
 from ossia.harmony.grammar import JsonObject, JsonSchema, ResponseFormat
 from ossia.harmony.messages import Effort
 from ossia.model.sampling import SamplingParams
@@ -135,7 +135,7 @@ def _think(value: object) -> tuple[Effort, bool]:
 def _sampling(options: Mapping[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for key, name in _SAMPLING.items():
-        if (value := _number(options, key)) is not None:
+        if (value := number_of(options, key, "options")) is not None:
             given[name] = int(value) if key in _WHOLE else value
     if given.get("seed", 0) < 0:
         del given["seed"]  # -1: any
@@ -146,16 +146,9 @@ def _sampling(options: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _number(options: Mapping[str, Any], key: str) -> float | None:
-    value = options.get(key)
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return value
-    raise wrong("options", f"option {key!r} must be a number", value, "a number")
-
-
 def _max_tokens(options: Mapping[str, Any]) -> int | None:
     """-1 and -2 are Ollama's words for no limit but the context's."""
-    value = _number(options, "num_predict")
+    value = number_of(options, "num_predict", "options")
     return None if value is None or value <= 0 else int(value)
 
 
@@ -167,7 +160,7 @@ def _stop(value: object) -> tuple[str, ...]:
 
 
 def _logprobs(body: Mapping[str, Any]) -> int | None:
-    top = _number(body, "top_logprobs") or 0
+    top = number_of(body, "top_logprobs", "request") or 0
     if not 0 <= top <= MAX_TOP_LOGPROBS:
         raise InputError(
             f"top_logprobs must be between 0 and {MAX_TOP_LOGPROBS}", value=top, limit=(0, MAX_TOP_LOGPROBS)

@@ -69,9 +69,10 @@ def read_prompt(body: Mapping[str, Any]) -> Dialogue:
 
 
 def context_of(model: Model, conversation: Conversation) -> list[int]:
-    """The ids of what was said, without its opening: what the next prompt may bring along."""
-    said = tuple(message for message in conversation.messages if message.role not in _OPENING)
-    return render_conversation(Conversation(said), model.tok)
+    """The ids of what was said, without its opening and without any thought, which not every caller may see:
+    what the next prompt may bring along."""
+    said = (m for m in conversation.messages if m.role not in _OPENING and m.channel != "analysis")
+    return render_conversation(Conversation(tuple(said)), model.tok)
 
 
 class _Reader:

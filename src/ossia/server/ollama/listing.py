@@ -92,7 +92,8 @@ def _human(count: int) -> str:
 
 def _info(entry: ModelEntry) -> Mapping[str, Any]:
     """The keys of a GGUF file's metadata, as far as they are known."""
-    told: dict[str, Any] = {"general.architecture": ARCHITECTURE}
+    short = entry.name.rsplit("/", 1)[-1]
+    told: dict[str, Any] = {"general.architecture": ARCHITECTURE, "general.basename": short}
     if entry.context_length is not None:
         told[f"{ARCHITECTURE}.context_length"] = entry.context_length
     return told if entry.config is None else told | _shape(entry.config)

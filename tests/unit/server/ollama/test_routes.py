@@ -267,6 +267,13 @@ def test_generate_answers_a_prompt_and_its_context_carries_on(puppet, url):
     assert wrong.status_code == 400
 
 
+def test_a_context_holds_no_thought_however_the_answer_ended(puppet, url):
+    body = {"model": "gpt-oss:20b", "prompt": "Hi", "stream": False, "options": {"num_predict": 5}}
+    cut = httpx2.post(f"{url}/api/generate", json=body).json()
+    assert cut["done_reason"] == "length"
+    assert puppet.tok.decode(cut["context"]) == "<|start|>user<|message|>Hi<|end|>"
+
+
 def test_generate_streams_its_thought_beside_its_response(puppet, url):
     body = {"model": "gpt-oss:20b", "prompt": "Hi", "images": ["aGVsbG8="]}
     lines = lines_of(httpx2.post(f"{url}/api/generate", json=body))
