@@ -5,6 +5,7 @@ computes on every CPU.
 """
 
 import asyncio
+import json
 import os
 import shutil
 import subprocess
@@ -202,3 +203,63 @@ def test_a_chat_ends_however_the_weights_speak(model):
     reply = model.chat(max_tokens=50, temperature=0, stop_repetition=False).send("Hello.")
     assert reply.finish_reason in ("limit_tokens", "stop", "empty")
     assert 0 < reply.usage.output_tokens <= 50
+
+
+@pytest.fixture(scope="module")
+def served(url, tmp_path_factory):
+    """`ossia serve --backend vllm` over it, as a user starts it; its URL."""
+    command = [sys.executable, "-m", "ossia", "serve", "--backend", "vllm", "--url", url, "--port", "0"]
+    home = {"OSSIA_HOME": str(tmp_path_factory.mktemp("home")), "OSSIA_LANG": "en"}
+    server = subprocess.Popen(
+        command, env={**os.environ, **home}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        said = server.stdout.readline()
+        assert said.startswith("Ossia serves tiny at http://"), said + (
+            server.stderr.read() if not said else ""
+        )
+        yield said.split()[-1]
+    finally:
+        server.terminate()
+        server.communicate(timeout=60)
+
+
+def test_the_responses_api_gives_its_tokens(served, model):
+    asked = {"model": "tiny", "input": "Hello.", "temperature": 0, "max_output_tokens": 24}
+    body = httpx2.post(f"{served}/v1/responses", json=asked, timeout=60, trust_env=False).json()
+    assert body["status"] in ("completed", "incomplete"), body
+    assert 0 < body["usage"]["output_tokens"] <= 24
+    kept = httpx2.get(f"{served}/v1/responses/{body['id']}/harmony", timeout=60, trust_env=False).json()
+    step = kept["steps"][0]
+    there = ids(
+        model, step["prompt"]["ids"], temperature=0, max_tokens=24, stop_ids=model.tok.markers.stop_ids
+    )
+    assert step["output"]["ids"] == there[: len(step["output"]["ids"])]
+    assert len(step["output"]["ids"]) == body["usage"]["output_tokens"]
+
+
+def test_a_stream_over_it_has_the_same_text(served):
+    asked = {"model": "tiny", "input": "Hello.", "temperature": 0, "max_output_tokens": 24}
+    whole = httpx2.post(f"{served}/v1/responses", json=asked, timeout=60, trust_env=False).json()
+    told = httpx2.post(
+        f"{served}/v1/responses", json={**asked, "stream": True}, timeout=60, trust_env=False
+    ).text
+    assert told.rstrip().endswith("data: [DONE]")
+    last = [line for line in told.splitlines() if line.startswith("data: {")][-1]
+    ended = json.loads(last.removeprefix("data: "))["response"]
+    assert ended["usage"] == whole["usage"] | {"input_tokens_details": ended["usage"]["input_tokens_details"]}
+    assert [item["type"] for item in ended["output"]] == [item["type"] for item in whole["output"]]
+
+
+def test_what_it_refuses_has_its_status(served):
+    asked = {"model": "tiny", "input": "word " * 5000}
+    told = httpx2.post(f"{served}/v1/responses", json=asked, timeout=60, trust_env=False)
+    assert (told.status_code, told.json()["error"]["code"]) == (400, "context_length_exceeded")
+    assert f"{CONTEXT:,}" in told.text
+    wrong = httpx2.post(
+        f"{served}/v1/responses",
+        json={"model": "tiny", "input": "x", "stream": True, "temperature": 2.5},
+        timeout=60,
+        trust_env=False,
+    )
+    assert wrong.status_code == 400
