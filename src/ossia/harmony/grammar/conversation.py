@@ -17,7 +17,8 @@ def rules_for(
     max_calls: int | None = None,
 ) -> FrameRules:
     """The rules for the next answer in `conversation`, whose system and developer messages declare the tools
-    and the system message the channels (all of them where it names none).
+    and the system message the channels (all of them where it names none). What a developer message
+    declares is called in commentary, as functions are.
 
     Raises InputError where `tool_choice` names an undeclared tool or requires one of none, where a tool's
     name could not stand in a header, and what `bodies_of` raises for schemas, regexes and grammars.
@@ -28,9 +29,16 @@ def rules_for(
         if isinstance(message.content, SystemContent | DeveloperContent)
         for namespace in message.content.tools
     ]
+    functions = [
+        namespace.name
+        for message in conversation.messages
+        if isinstance(message.content, DeveloperContent)
+        for namespace in message.content.tools
+    ]
     channels = [m.content.channels for m in conversation.messages if isinstance(m.content, SystemContent)]
     allowed = channels[-1] if channels and channels[-1] else CHANNELS
-    rules = FrameRules(tuple(namespaces), tool_choice, response_format, max_calls, allowed)
+    own = tuple(dict.fromkeys(("functions", *functions)))
+    rules = FrameRules(tuple(namespaces), tool_choice, response_format, max_calls, allowed, own)
     _check_names(rules.declared)
     _check_choice(rules)
     bodies_of(rules)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from ossia.harmony.grammar.enforce import Body
-from ossia.harmony.grammar.rules import Callee, FrameRules
+from ossia.harmony.grammar.rules import Callee, FrameRules, is_named
 from ossia.tokenizer.base import Markers
 
 Phase = Literal["free", "late", "answer"]
@@ -77,7 +77,7 @@ def _final(lark: _Lark, rules: FrameRules, phase: Phase, body: Body) -> str:
 
 def _channels(callee: Callee, rules: FrameRules) -> tuple[str, ...]:
     """Where a recipient is called, the usual channel first."""
-    may_be_analysis = "analysis" in rules.channels and not callee.is_function
+    may_be_analysis = "analysis" in rules.channels and not is_named(callee, rules.functions)
     return ("analysis", "commentary") if may_be_analysis else ("commentary",)
 
 

@@ -47,18 +47,14 @@ class Callee:
     recipient: str
     tool: ToolSpec | None
 
-    @property
-    def is_function(self) -> bool:
-        """Functions are called in the commentary channel only."""
-        return self.recipient == "functions" or self.recipient.startswith("functions.")
-
 
 @dataclass(frozen=True, slots=True)
 class FrameRules:
     """All that decides which tokens a turn may have; `max_calls` is how many calls it may still make.
 
-    `channels`: without "analysis" no reasoning, without "commentary" no preambles. Calls to functions are
-    in commentary all the same, and a final is possible wherever no call is required.
+    `channels`: without "analysis" no reasoning, without "commentary" no preambles. Calls to the `functions`,
+    the namespaces an application declares, are in commentary all the same, and in no other channel; and a
+    final is possible wherever no call is required.
     """
 
     namespaces: tuple[ToolNamespace, ...] = ()
@@ -66,6 +62,7 @@ class FrameRules:
     response_format: ResponseFormat | None = None
     max_calls: int | None = None
     channels: tuple[str, ...] = CHANNELS
+    functions: tuple[str, ...] = ("functions",)
 
     @property
     def declared(self) -> tuple[Callee, ...]:

@@ -31,6 +31,12 @@ def test_tools_come_from_the_system_and_developer_messages() -> None:
     assert rules_for(Conversation((user("Hello"),))) == FrameRules()
 
 
+def test_what_the_application_declares_is_called_as_functions_are() -> None:
+    database = ToolNamespace("database", tools=(ToolSpec("find"),))
+    assert rules_for(conversation(database, own=(PYTHON,))).functions == ("functions", "database")
+    assert rules_for(conversation(FUNCTIONS, database)).functions == ("functions", "database")
+
+
 def test_channels_come_from_the_system_message() -> None:
     def channels(content: SystemContent) -> tuple[str, ...]:
         return rules_for(Conversation((Message("system", content), user("Hello")))).channels

@@ -169,6 +169,15 @@ def test_tool_choice_says_how_a_turn_may_end(tok: Tokenizer, compiler: GrammarCo
     assert kinds(FrameRules(namespaces, AllowedTools(("browser",))), tok, compiler) == finals | browser
 
 
+def test_what_the_application_declares_is_not_called_in_analysis(
+    tok: Tokenizer, compiler: GrammarCompiler
+) -> None:
+    own = FrameRules(ALL.namespaces, functions=("functions", "python", "browser"))
+    forbidden = {n for n, text in WELL_FORMED.items() if "<|channel|>analysis" in text and " to=" in text}
+    assert forbidden
+    assert kinds(own, tok, compiler) == kinds(ALL, tok, compiler) - forbidden
+
+
 def test_channels_that_are_not_declared_are_not_used(tok: Tokenizer, compiler: GrammarCompiler) -> None:
     everything = kinds(ALL, tok, compiler)
     with_preamble = {name for name in WELL_FORMED if "preamble" in name}
