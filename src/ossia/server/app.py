@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
@@ -39,7 +39,12 @@ def build_app(service: Service, access: Access | None = None) -> Starlette:
         routes=routes,
         lifespan=lifespan,
         middleware=[*_cors(access.origins), Middleware(Gate, service=service, access=access)],
-        exception_handlers={OssiaError: _refuse, HTTPException: _refuse_http, Exception: _fail},
+        exception_handlers={
+            OssiaError: _refuse,
+            HTTPException: _refuse_http,
+            ClientDisconnect: _left,
+            Exception: _fail,
+        },
     )
 
 
@@ -70,6 +75,11 @@ def _refuse_http(request: Request, error: Exception) -> Response:
     response = _refuse(request, told)
     response.status_code = error.status_code
     return response
+
+
+def _left(request: Request, error: Exception) -> Response:
+    """Who asked was gone before the request was complete; nobody reads this, but the log has its status."""
+    return Response(status_code=499)
 
 
 def _fail(request: Request, error: Exception) -> Response:
