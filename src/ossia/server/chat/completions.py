@@ -132,7 +132,7 @@ class _Work:
             sampling = replace(sampling, seed=sampling.seed + index)
         return {
             "sampling": sampling,
-            "limits": Limits(tokens=asked.max_tokens),
+            "limits": Limits(tokens=asked.max_tokens, reasoning_tokens=asked.max_reasoning_tokens),
             "stop": asked.stop,
             "tool_choice": asked.declared.choice,
             "response_format": asked.response_format,

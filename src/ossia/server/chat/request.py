@@ -56,6 +56,7 @@ class ChatRequest:
     answers: int
     sampling: Mapping[str, Any]
     max_tokens: int | None
+    max_reasoning_tokens: int | None
     stop: tuple[str, ...]
     max_calls: int | None
     response_format: ResponseFormat | None
@@ -82,6 +83,7 @@ def read_request(body: Mapping[str, Any]) -> ChatRequest:
         answers=_answers(body),
         sampling=_sampling(body),
         max_tokens=_max_tokens(body),
+        max_reasoning_tokens=_max_reasoning_tokens(body),
         stop=_stop(body.get("stop")),
         max_calls=1 if one_call else None,
         response_format=form,
@@ -193,6 +195,18 @@ def _max_tokens(body: Mapping[str, Any]) -> int | None:
                 raise wrong(key, f"{limit} tokens hold no answer", limit, "1 or more")
             return limit
     return None
+
+
+def _max_reasoning_tokens(body: Mapping[str, Any]) -> int | None:
+    """At so many the chain of thought is closed; 0 for none."""
+    reasoning = body.get("reasoning")
+    if not isinstance(reasoning, Mapping):
+        return None
+    where = "reasoning.max_tokens"
+    limit = whole_of(cast(Mapping[str, Any], reasoning), "max_tokens", where)
+    if limit is not None and limit < 0:
+        raise wrong(where, f"{limit} tokens hold no thought", limit, "0 or more")
+    return limit
 
 
 def _stop(value: object) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import pytest
 from asking import PATH, WEATHER, asking
 from puppet import NAME, Puppet, call, final, running, service_of
 
+from ossia.backends.base import Capabilities
 from ossia.harmony.grammar import AllowedTools
 from ossia.server.service import Caller, Service
 
@@ -255,6 +256,20 @@ def test_the_effort_by_all_its_names(fields, effort):
         assert f"Reasoning: {effort}\n" in asker.puppet.prompt_text()
 
 
+def test_the_chain_of_thought_is_closed_at_its_limit(monkeypatch):
+    weak = Capabilities(masks=False, logprobs=False, forced_ids=False, prefix_cache=False)
+    monkeypatch.setattr(Puppet, "capabilities", weak)
+
+    def answer(prompt: str) -> str:
+        return "At once.<|return|>" if prompt.endswith("final<|message|>") else final("Late.", "word " * 50)
+
+    with asking(answer) as asker:
+        answered = asker.ask(reasoning={"max_tokens": 10})
+    assert answered["choices"][0]["message"]["content"] == "At once."
+    assert answered["usage"]["completion_tokens_details"]["reasoning_tokens"] == 10
+    assert [w["code"] for w in answered["ossia"]["warnings"]] == ["reasoning-limit"]
+
+
 def test_what_the_api_knows_and_we_do_not_is_no_error():
     with asking(final("Yes.")) as asker:
         answer = asker.ask(
@@ -354,6 +369,7 @@ def test_a_schema_that_cannot_be_held_to_is_a_warning():
         ({"top_logprobs": 2}, "top_logprobs"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"stop": [5]}, "stop"),
+        ({"reasoning": {"max_tokens": -1}}, "reasoning.max_tokens"),
         ({"reasoning_effort": "enormous"}, "reasoning_effort"),
         ({"response_format": {"type": "xml"}}, "response_format.type"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
