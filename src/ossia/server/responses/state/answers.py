@@ -122,10 +122,12 @@ class Answers:
     async def _end(self, asked: Asked, run: Run, response: Wire) -> None:
         """Store a response that has ended, with what it adds to its conversation."""
         try:
-            record = self._record(asked, response, await _steps(asked) if run.kept else "")
-            if asked.stored:
-                await self.archive.put(record, self._added(asked, record))
-            run.record = record
+            run.record = self._record(asked, response, await _steps(asked) if run.kept else "")
+            if run.error is not None and not run.events:
+                run.kept = False
+                await self.archive.drop(run.record)
+            elif asked.stored:
+                await self.archive.put(run.record, self._added(asked, run.record))
         finally:
             self._leave(asked)
 

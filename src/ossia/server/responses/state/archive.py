@@ -11,7 +11,7 @@ from ossia.server.responses.state.runs import Runs
 from ossia.server.store.records import StoredConversation, StoredItem, StoredResponse
 from ossia.server.store.store import Store
 
-_UNDER_WAY = ("queued", "in_progress")
+UNDER_WAY = ("queued", "in_progress")
 _DIED = {"code": "server_error", "message": "The server was stopped while it answered."}
 
 
@@ -56,6 +56,11 @@ class Archive:
         self.runs.forget(owner, id)
         if self._store is not None:
             await self._store.delete_response(owner, id)
+
+    async def drop(self, record: StoredResponse) -> None:
+        """Take back a response that nobody was told of."""
+        if self._store is not None:
+            await self._store.delete_response(record.owner, record.id)
 
     async def conversation(self, owner: str, id: str) -> StoredConversation:
         """The conversation of that owner and id; raises NotFoundError."""
@@ -106,7 +111,7 @@ class Archive:
 
     async def _stored(self, owner: str, id: str) -> StoredResponse | None:
         record = None if self._store is None else await self._store.get_response(owner, id)
-        if record is None or record.status not in _UNDER_WAY:
+        if record is None or record.status not in UNDER_WAY:
             return record
         body = {**record.body, "status": "failed", "error": dict(_DIED)}
         record = replace(record, status="failed", body=body)

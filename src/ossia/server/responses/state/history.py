@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, cast
 
-from ossia.errors import InputError, PreviousResponseError
+from ossia.errors import ConflictError, InputError, PreviousResponseError
 from ossia.server.declared import declare
 from ossia.server.responses.reading import History, InputReader, Unseal
-from ossia.server.responses.state.archive import Archive
+from ossia.server.responses.state.archive import UNDER_WAY, Archive
 from ossia.server.responses.state.records import loaded_history
 from ossia.server.store.records import StoredItem, StoredResponse
 
@@ -32,7 +32,8 @@ async def read_past(
 ) -> Before:
     """What the request `body` goes on from. `kept`: responses known besides those of the archive, by id.
 
-    Raises PreviousResponseError, NotFoundError for a conversation, and InputError for both at once.
+    Raises PreviousResponseError, ConflictError where that is still being answered, NotFoundError for a
+    conversation, and InputError for both at once.
     """
     previous, conversation_id = body.get("previous_response_id"), conversation_of(body)
     if previous and conversation_id:
@@ -96,13 +97,20 @@ async def _of_chain(
 ) -> History:
     turns: list[StoredResponse] = []
     at: str | None = id
-    while at is not None:
+    while at is not None and all(turn.id != at for turn in turns):
         record = kept.get(at) or await archive.find(owner, at)
         if record is None:
             raise PreviousResponseError(
                 f"Previous response with id '{id}' not found.",
                 value=id,
                 remedy="Send the conversation itself, or store its responses.",
+                param="previous_response_id",
+            )
+        if record.status in UNDER_WAY:
+            raise ConflictError(
+                f"The response '{id}' is still being answered.",
+                value=record.status,
+                remedy="Go on from it when it has ended.",
                 param="previous_response_id",
             )
         turns.append(record)

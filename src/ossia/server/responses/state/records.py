@@ -7,13 +7,14 @@ name the id their result will come under.
 import base64
 import json
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ossia.agent.events import Step
 from ossia.agent.saved import message_from_dict, message_to_dict
 from ossia.harmony.messages import DeveloperContent, Message
 from ossia.server.responses.reading import History
+from ossia.server.store.records import StoredResponse
 from ossia.tokenizer import load_o200k_harmony
 from ossia.tokenizer.base import Tokenizer
 
@@ -58,6 +59,20 @@ def loaded_history(saved: Iterable[Saved]) -> History:
         if isinstance(call_id := value.get("call_id"), str) and message.recipient is not None:
             calls[call_id] = message.recipient
     return History(tuple(lead), tuple(messages), calls)
+
+
+def with_sealed(
+    record: StoredResponse, body: dict[str, Any], seal: Callable[[Sequence[Message]], str]
+) -> dict[str, Any]:
+    """The response `body` of `record` with `encrypted_content` in every reasoning item."""
+    said = loaded_history(record.messages).messages
+    thoughts = [m for m in said if m.channel == "analysis" and m.role == "assistant" and not m.is_call]
+    places = [at for at, item in enumerate(body["output"]) if item["type"] == "reasoning"]
+    output = list(body["output"])
+    if len(thoughts) >= len(places):  # the record may be older than what is shown
+        for at, thought in zip(places, thoughts[len(thoughts) - len(places) :], strict=True):
+            output[at] = {"encrypted_content": seal([thought]), **output[at]}
+    return {**body, "output": output}
 
 
 def packed_steps(steps: Sequence[Step], tok: Tokenizer) -> str:

@@ -19,13 +19,14 @@ from ossia.server.responses.state.conversations import conversation_routes
 from ossia.server.responses.state.counting import count
 from ossia.server.responses.state.items import without_reasoning
 from ossia.server.responses.state.pages import read_page
-from ossia.server.responses.state.records import unpacked_steps
+from ossia.server.responses.state.records import unpacked_steps, with_sealed
 from ossia.server.responses.state.runs import Run, Wire
 from ossia.server.responses.state.socket import serve
 from ossia.server.service import Caller, Service, caller_of
 
 BASES = ("/v1", "/openresponses/v1")
 OPEN_HEADER = "OpenResponses-Version"
+_SEALED = "reasoning.encrypted_content"
 
 
 def routes(service: Service) -> list[BaseRoute]:
@@ -62,16 +63,19 @@ async def create(answers: Answers, request: Request) -> Response:
 
 
 async def retrieve(answers: Answers, request: Request) -> Response:
-    """A response as it stands; with ``stream=true`` its events from the beginning, or behind the one numbered
-    `starting_after`."""
+    """A response as it stands, its reasoning sealed where `include` says so.
+
+    With ``stream=true`` its events from the beginning, or behind the one numbered `starting_after`.
+    """
     caller, id = caller_of(request), request.path_params["id"]
     record = await answers.archive.response(caller.owner, id)
     run = answers.archive.runs.get(caller.owner, id)
     if not _flag(request, "stream"):
-        return JSONResponse(_shown(record.body if run is None else run.response, caller))
+        body = record.body if run is None else run.response
+        if _SEALED in request.query_params.getlist("include") + request.query_params.getlist("include[]"):
+            body = with_sealed(record, body, partial(answers.service.sealer.seal, caller.owner))
+        return JSONResponse(_shown(body, caller))
     after = _starting_after(request)
-    if not caller.sees_reasoning:
-        run = None
     told = _encoded(run, after) if run is not None else _replayed(_shown(record.body, caller), after)
     return await sse.stream(told, failure=_failure)
 
