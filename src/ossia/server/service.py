@@ -243,6 +243,8 @@ class Service:
         await self.models.close()
         if self.tasks:
             await asyncio.wait(self.tasks, timeout=_ENDING_S)
+        for task in self.tasks.copy():
+            task.cancel()
         if self.store is not None:
             await self.store.close()
 

@@ -22,7 +22,7 @@ def answer(prompt: str) -> str:
     """What the puppet says: it is slow to think where it is told to, and calls where it may."""
     last = prompt.rsplit("<|message|>", 1)[-1]
     if "slowly" in last:
-        return final("Done.", "thinking " * 2000)
+        return final("Done.", " ".join(map(str, range(4000))))
     if "namespace functions" in prompt and "functions.get_weather to=assistant" not in prompt:
         return call("functions.get_weather", {"place": "Busan"}, thought="Look it up.")
     if "Summarize" in last:

@@ -18,7 +18,7 @@ import uvicorn
 from ossia.agent.card import ModelCard
 from ossia.agent.model import Model
 from ossia.backends.base import Capabilities, Item
-from ossia.errors import ContextLengthError
+from ossia.errors import BackendError, ContextLengthError
 from ossia.harmony.grammar import GrammarCompiler
 from ossia.model.sampling import PromptProgress, SamplingParams, Token
 from ossia.server.app import build_app
@@ -82,6 +82,8 @@ class Puppet:
                 yield PromptProgress(cached, len(self.prompts[-1]))
             for n, token_id in enumerate(ids, 1):
                 await asyncio.sleep(self._pause)
+                if self._closed:
+                    raise BackendError("the puppet is closed")
                 token = Token(token_id, cached=cached if n == 1 else 0)
                 if params.logprobs is not None:
                     top = ((token_id, -0.5), *((i, -3.0) for i in range(params.logprobs - 1)))

@@ -16,6 +16,7 @@ def serving(tmp_path: Path):
 
     @contextlib.contextmanager
     def serve(puppet: Puppet, **options):
+        puppet._closed = False
         service = service_of(puppet, store=Store.open(tmp_path / "ossia.db"), **options)
         with running(service) as url, httpx2.Client(base_url=f"{url}/v1") as client:
             yield client

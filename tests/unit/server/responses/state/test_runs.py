@@ -74,9 +74,15 @@ def test_any_number_read_from_anywhere():
 def test_what_is_told_to_have_ended_was_stored_before():
     async def go():
         story, run = Story(BEGUN, OVER), run_of()
-        Runs(set()).start(run, story.source(), story.end)
-        async for event in run.follow():
-            assert bool(story.ended) is (event["type"] == "response.completed")
+        told_before: list[str] = []
+
+        async def end(response):
+            await asyncio.sleep(0.01)
+            told_before.extend(event["type"] for event in run.events)
+
+        Runs(set()).start(run, story.source(), end)
+        assert (await followed(run))[-1]["type"] == "response.completed"
+        assert told_before == ["response.created"]
 
     asyncio.run(go())
 

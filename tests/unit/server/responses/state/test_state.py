@@ -143,7 +143,7 @@ def test_another_owner_finds_nothing(tmp_path):
 
 
 def test_one_response_at_a_time_is_added_to_a_conversation(serving):
-    puppet = Puppet(lambda _: final("word " * 500), seconds_per_token=0.001)
+    puppet = Puppet(lambda _: final(" ".join(map(str, range(900)))), seconds_per_token=0.001)
     with serving(puppet) as client:
         room = client.post("/conversations", json={}).json()["id"]
         body = {"model": NAME, "input": "Hi.", "conversation": room}
@@ -173,12 +173,12 @@ def test_a_conversation_deleted_meanwhile_fails_what_was_added(serving):
 
 
 def test_a_server_that_stops_ends_what_runs_in_the_background(serving):
-    puppet = Puppet(lambda _: final("word " * 5000), seconds_per_token=0.01)
+    puppet = Puppet(lambda _: final(" ".join(map(str, range(5000)))), seconds_per_token=0.01)
     with serving(puppet) as client:
         begun = client.post("/responses", json={"model": NAME, "input": "Hi.", "background": True}).json()
         time.sleep(0.1)
     with serving(puppet) as client:
-        assert client.get(f"/responses/{begun['id']}").json()["status"] in ("failed", "cancelled")
+        assert client.get(f"/responses/{begun['id']}").json()["status"] == "failed"
 
 
 def test_raw_reasoning_is_kept_from_those_who_may_not_see_it(tmp_path):
