@@ -50,7 +50,7 @@ oracle: $(VENV)/.oracle $(VENV)/.pocket ## compare live with transformers, opena
 
 CLIENTS := tests/outside/node/node_modules
 
-test-clients: $(VENV)/.dev $(CLIENTS) ## drive npm's clients (OpenAI's and the AI SDK, Codex, opencode) against the server
+test-clients: $(VENV)/.dev $(CLIENTS) ## drive npm's clients (OpenAI's, Ollama's, the AI SDK, Codex, opencode) and a browser against the server
 	@$(BIN)/python -m pytest tests/outside -m outside -q
 
 test-vllm: $(VENV)/.dev ## hold the vLLM backend against a real vLLM (VLLM=/path/to/vllm, else the one found)

@@ -3,6 +3,7 @@
 import base64
 import itertools
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import Generator
@@ -90,6 +91,7 @@ class Tab:
 @contextmanager
 def browser(room: Path) -> Generator[Tab]:
     """A fresh browser with one tab; its profile is kept in `room`."""
+    assert shutil.which("chromium"), "Chromium is missing: Debian's package is called chromium"
     command = [
         "chromium",
         "--headless=new",
