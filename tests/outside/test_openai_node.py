@@ -1,19 +1,22 @@
 """openai-node against the real server: every call through the SDK, whose accumulators check the events."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from adder import SUM, THOUGHT, scripted
 from puppet import NAME, running, service_of
 
+from ossia.server.store.store import Store
+
 pytestmark = pytest.mark.outside
 Sdk = Callable[[str], Any]
 
 
 @pytest.fixture
-def sdk(node: Callable[..., Any]) -> Iterator[Sdk]:
-    with running(service_of(scripted())) as url:
+def sdk(node: Callable[..., Any], tmp_path: Path) -> Iterator[Sdk]:
+    with running(service_of(scripted(), store=Store.open(tmp_path / "store.db"))) as url:
         yield lambda case: node("openai.mjs", case, url)
 
 
