@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 NODE = Path(__file__).parent / "node"
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "unit" / "server")]
+UNIT = Path(__file__).parents[1] / "unit"
+sys.path[:0] = [str(Path(__file__).parent), str(UNIT / "server"), str(UNIT / "backends" / "vllm")]
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,19 @@
 """Codex, the real one, against the real server: it calls its tools, answers, and says what went wrong."""
 
 import json
+import os
 import socket
-from collections.abc import Callable
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
+import httpx2
 import pytest
 from agents import Agent
+from fake_vllm import FakeVllm
 from puppet import Puppet, call, final, running, service_of
 from tap import Tap
 
@@ -92,17 +100,41 @@ def test_an_overflow_is_told_as_one_and_not_tried_again(agent: Agent) -> None:
     assert "1000" in answer
 
 
+@contextmanager
+def served(port: int, upstream: str, room: Path) -> Iterator[None]:
+    """``ossia serve`` as it is typed, its tokens from `upstream`."""
+    command = [sys.executable, "-m", "ossia", "serve", "--port", str(port), "--backend", "vllm"]
+    with subprocess.Popen(
+        [*command, "--url", upstream, "--log-level", "off"],
+        env={**os.environ, "OSSIA_HOME": str(room / "served")},
+    ) as server:
+        try:
+            while True:
+                assert server.poll() is None, "the server did not start"
+                with suppress(httpx2.TransportError):
+                    if httpx2.get(f"http://127.0.0.1:{port}/health").status_code == 200:
+                        break
+                time.sleep(0.05)
+            yield
+        finally:
+            server.terminate()
+
+
 def test_oss_runs_unmodified_on_ollamas_port(agent: Agent) -> None:
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", OLLAMA_PORT)) == 0:
             pytest.skip("something runs on Ollama's port")
-    puppet, tap = Puppet(following(shell("echo from-oss"), final("It said from-oss."))), Tap()
-    with running(service_of(puppet), port=OLLAMA_PORT, wrap=tap):
+    says = following(shell("echo from-$((40 + 2))"), final("It said 42."))
+    puppet = Puppet(says)  # for its tokenizer: the words come from a server of its own, as vLLM's would
+    tok = puppet.tok
+    with (
+        FakeVllm(lambda ids: puppet.ids(says(tok.decode(ids))), models=["openai/gpt-oss-20b"]) as fake,
+        served(OLLAMA_PORT, fake.url, agent.room),
+    ):
         done = agent.run([*SHELL, "--oss", "--local-provider", "ollama", "What does it say?"])
-    assert done.stdout.strip() == "It said from-oss.", done.stderr[-3000:]
-    assert "from-oss" in outputs(tap)[0]["output"]
-    assert not [path for path in tap.paths if path.startswith("POST /api")]  # nothing had to be pulled
-    assert tap.paths[:3] == ["GET /v1/models", "GET /api/version", "GET /api/tags"]
+        assert done.stdout.strip() == "It said 42.", done.stderr[-3000:]
+        assert "Pulling" not in done.stdout + done.stderr
+        assert "from-42" in tok.decode(fake.bodies[-1]["prompt"])
 
 
 MODEL = {
