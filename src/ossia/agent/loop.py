@@ -9,7 +9,7 @@ choice of BPE is lost, and the prefix cache holds. Only a message whose ids were
 """
 
 import time
-from asyncio import timeout
+from asyncio import timeout, to_thread
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -88,7 +88,6 @@ async def run(
         reasoning_tokens=limits.reasoning_tokens,
         control=control or Control(),
     )
-    rendering = rendering or Rendering(tok, schema="full")
     box, params = Toolbox(tools), sampling or _DEFAULTS
     turn = _Turn(backend, tok, conversation, box, params, limits, tuple(stop), guide, rendering)
     while turn.reason is None:
@@ -111,7 +110,7 @@ class _Turn:
         limits: Limits,
         stops: tuple[str, ...],
         guide: Guide,
-        rendering: Rendering,
+        rendering: Rendering | None,
     ) -> None:
         self._backend = backend
         self._tok = tok
@@ -119,7 +118,8 @@ class _Turn:
         self._limits = limits
         self._stops = stops
         self._guide = guide
-        self._rendering = rendering
+        self._kept = rendering is not None  # by somebody who may go on with it as soon as we are cancelled
+        self._rendering = rendering or Rendering(tok, schema="full")
         self._sampling = replace(
             sampling,
             stop_ids=sampling.stop_ids | tok.markers.stop_ids,
@@ -145,7 +145,7 @@ class _Turn:
 
     async def step(self) -> AsyncGenerator[Event, None]:
         """Sample once and run what was called; sets `reason` when the answer has ended."""
-        prompt = self._rendering.update(self.conversation, completion=True).ids
+        prompt = await self._prompt()
         self._guide.begin(self.conversation, self._calls, self._usage.reasoning_tokens)
         await self._guide.ready()
         translator = Translator(self._tok, self._stops, self._calls_so_far(), logprobs=self._logprobs)
@@ -174,6 +174,12 @@ class _Turn:
             async with aclosing(self._run_calls(translator.calls)) as events:
                 async for event in events:
                     yield event
+
+    async def _prompt(self) -> Sequence[int]:
+        """The ids of this step's prompt, rendered beside the event loop: megabytes of text take seconds."""
+        if self._kept:
+            return self._rendering.update(self.conversation, completion=True).ids
+        return (await to_thread(self._rendering.update, self.conversation, completion=True)).ids
 
     async def _sample(self, prompt: Sequence[int], translator: Translator) -> AsyncGenerator[Event, None]:
         """Read one step. Where the chain of thought has to be closed from here, close it and read on."""
