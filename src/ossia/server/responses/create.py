@@ -129,7 +129,7 @@ class _Answer:
     async def follow(self, model: Model) -> AsyncGenerator[WireEvent, None]:
         """The answer of `model`."""
         self._outcome.tok = model.tok
-        conversation, dropped = fit(self._conversation(model), model, self._request)
+        conversation, dropped = await asyncio.to_thread(fit, self._conversation(model), model, self._request)
         self._notes += dropped
         answer = self._service.answer(model, conversation, self._prepared.caller, **self._options(model))
         async with aclosing(answer) as told:

@@ -155,12 +155,13 @@ def _check(fields: Mapping[str, Any]) -> None:
         text_of(fields, name, name)
     whole_of(fields, "seed", "seed")
     as_list(fields.get("include"), "include")
-    _check_metadata(fields.get("metadata"))
+    read_metadata(fields.get("metadata"))
     if fields.get("prompt") is not None:
         raise wrong("prompt", "no prompts are stored here", fields["prompt"], None, "Send instructions.")
 
 
-def _check_metadata(value: object) -> None:
+def read_metadata(value: object) -> dict[str, Any]:
+    """Metadata as a client gave it, none for None; raises InputError for more of it than OpenAI takes."""
     metadata: Mapping[str, Any] = {} if value is None else as_object(value, "metadata")
     if len(metadata) > 16:
         raise wrong("metadata", f"{len(metadata)} pairs", len(metadata), 16, "Send 16 at most.")
@@ -168,12 +169,15 @@ def _check_metadata(value: object) -> None:
         if not isinstance(text, str) or len(key) > 64 or len(text) > 512:
             limit = "keys of up to 64 characters, values of up to 512"
             raise wrong(f"metadata.{key[:64]}", "no short text", text, limit, "Shorten it.")
+    return dict(metadata)
 
 
 def _instructions(fields: Mapping[str, Any]) -> object:
     """`instructions` as items: text stands for a developer message."""
     value = fields.get("instructions")
-    return [{"role": "developer", "content": value}] if isinstance(value, str) and value else value or None
+    if isinstance(value, str):
+        return [{"role": "developer", "content": value}] if value else None
+    return as_list(value, "instructions") or None
 
 
 def _effort(fields: Mapping[str, Any]) -> Effort:

@@ -4,6 +4,7 @@ The summary travels sealed, as `compaction` items do; sent back, it is read as s
 """
 
 import time
+from asyncio import to_thread
 from contextlib import aclosing
 from typing import Any
 
@@ -57,7 +58,7 @@ async def _summarized(answers: Answers, asked: Asked) -> Finished:
     request = asked.prepared.request
     async with asked.prepared.place as model:
         said = (*opening_of(answers.service, request, model), *request.said.messages, user(ASKED_FOR))
-        conversation, _ = fit(Conversation(said), model, request)
+        conversation, _ = await to_thread(fit, Conversation(said), model, request)
         events = answers.service.answer(
             model,
             conversation,

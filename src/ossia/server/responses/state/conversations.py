@@ -2,22 +2,21 @@
 
 import time
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from ossia.errors import InputError, NotFoundError
+from ossia.errors import NotFoundError
 from ossia.server.bodies import read_json
 from ossia.server.responses.items import new_id
+from ossia.server.responses.request import read_metadata
 from ossia.server.responses.state.answers import Answers
 from ossia.server.responses.state.items import input_items, text_of, without_reasoning
 from ossia.server.responses.state.pages import listed, read_page
 from ossia.server.service import Caller, caller_of
 from ossia.server.store.records import StoredConversation, StoredItem
-
-_MAX_PAIRS = 16
 
 
 def conversation_routes(base: str, answers: Answers) -> list[BaseRoute]:
@@ -40,7 +39,7 @@ async def create(answers: Answers, request: Request) -> Response:
     """Begin a conversation, with items or without."""
     body, owner = await read_json(request), caller_of(request).owner
     items = _stored(input_items(body.get("items"), "items"))
-    record = StoredConversation(new_id("conv"), owner, int(time.time()), _metadata(body.get("metadata")))
+    record = StoredConversation(new_id("conv"), owner, int(time.time()), read_metadata(body.get("metadata")))
     await answers.archive.store.put_conversation(record)
     if items:
         await answers.archive.store.add_items(owner, record.id, items)
@@ -54,7 +53,7 @@ async def retrieve(answers: Answers, request: Request) -> Response:
 async def update(answers: Answers, request: Request) -> Response:
     """Replace a conversation's metadata."""
     body, record = await read_json(request), await _found(answers, request)
-    metadata = _metadata(body.get("metadata"))
+    metadata = read_metadata(body.get("metadata"))
     changed = StoredConversation(record.id, record.owner, record.created_at, metadata)
     await answers.archive.store.put_conversation(changed)
     return JSONResponse(_body(changed))
@@ -120,21 +119,6 @@ def _body(record: StoredConversation) -> dict[str, Any]:
         "created_at": record.created_at,
         "metadata": record.metadata,
     }
-
-
-def _metadata(value: object) -> dict[str, Any]:
-    if value is None:
-        return {}
-    pairs = cast(dict[str, Any], value) if isinstance(value, dict) else None
-    if pairs is None or len(pairs) > _MAX_PAIRS:
-        raise InputError(
-            f"metadata is no object of at most {_MAX_PAIRS} pairs",
-            value=None if pairs is None else len(pairs),
-            limit=_MAX_PAIRS,
-            remedy="Send fewer, or an object.",
-            param="metadata",
-        )
-    return pairs
 
 
 def _no_item(id: str) -> NotFoundError:

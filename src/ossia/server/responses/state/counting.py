@@ -1,5 +1,7 @@
 """How many tokens a request's prompt has, without answering it."""
 
+from asyncio import to_thread
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -20,5 +22,5 @@ async def count(answers: Answers, request: Request) -> Response:
         read = asked.prepared.request
         conversation = Conversation((*opening_of(answers.service, read, model), *read.said.messages))
         conversation = answers.service.recall.complete(caller.owner, conversation)
-        ids = render_conversation(conversation, model.tok, completion=True, schema="full")
+        ids = await to_thread(render_conversation, conversation, model.tok, completion=True, schema="full")
     return JSONResponse({"object": "response.input_tokens", "input_tokens": len(ids)})

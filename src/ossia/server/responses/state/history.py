@@ -56,7 +56,9 @@ def conversation_of(body: Mapping[str, Any]) -> str | None:
     """The id of the conversation a request names; raises InputError for anything but an id."""
     value: object = body.get("conversation")
     id: object = cast(dict[str, Any], value).get("id") if isinstance(value, dict) else value
-    if id is None or (isinstance(id, str) and id):
+    if value is None:
+        return None
+    if isinstance(id, str) and id:
         return id
     raise InputError(
         "conversation is neither an id nor an object with one",

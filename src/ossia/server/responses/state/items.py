@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from ossia.errors import InputError
+from ossia.harmony.formats.fields import needed
+from ossia.harmony.formats.fields import text_of as text_field
 from ossia.server.responses.items import new_id
 
 _PREFIXES: Mapping[str, str] = {
@@ -28,7 +30,7 @@ def input_items(value: object, where: str = "input") -> list[dict[str, Any]]:
         return [identified({"role": "user", "content": value})] if value else []
     items = cast(list[object], value) if isinstance(value, list) else [value]
     if all(isinstance(item, dict) for item in items):
-        return [identified(cast(dict[str, Any], item)) for item in items]
+        return [_checked(cast(dict[str, Any], item), f"{where}[{at}]") for at, item in enumerate(items)]
     raise InputError(
         f"{where} is neither text nor a list of items",
         value=repr(cast(object, value))[:40],
@@ -36,6 +38,13 @@ def input_items(value: object, where: str = "input") -> list[dict[str, Any]]:
         remedy='Write [{"role": "user", "content": "…"}].',
         param=where,
     )
+
+
+def _checked(item: Mapping[str, Any], where: str) -> dict[str, Any]:
+    kind = text_field(item, "type", where)
+    if kind == "item_reference":
+        needed(item, "id", where)
+    return identified(item)
 
 
 def identified(item: Mapping[str, Any]) -> dict[str, Any]:
