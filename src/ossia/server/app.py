@@ -15,11 +15,21 @@ from ossia.errors import NotFoundError, OssiaError
 from ossia.server.chat.routes import routes as chat_routes
 from ossia.server.failures import headers_of, ollama_error, openai_error
 from ossia.server.ollama.routes import routes as ollama_routes
+from ossia.server.openapi.document import routes as document_routes
 from ossia.server.operations.gate import REQUEST_ID, Access, Gate
 from ossia.server.operations.routes import routes as operations_routes
 from ossia.server.page.routes import routes as page_routes
 from ossia.server.responses.state.routes import routes as responses_routes
 from ossia.server.service import Service
+
+_ROOMS = (
+    operations_routes,
+    document_routes,
+    responses_routes,
+    chat_routes,
+    ollama_routes,
+    page_routes,
+)
 
 
 def build_app(service: Service, access: Access | None = None) -> Starlette:
@@ -33,7 +43,7 @@ def build_app(service: Service, access: Access | None = None) -> Starlette:
         await service.close()
 
     routes: list[BaseRoute] = []
-    for room in (operations_routes, responses_routes, chat_routes, ollama_routes, page_routes):
+    for room in _ROOMS:
         routes += room(service)
     return Starlette(
         routes=routes,
@@ -85,6 +95,5 @@ def _left(request: Request, error: Exception) -> Response:
 def _fail(request: Request, error: Exception) -> Response:
     """A fault of ours: say so, and no more; the server's log has the rest."""
     told = OssiaError("the server made a mistake", remedy="Its log says which.")
-    response = _refuse(request, told)
-    response.status_code = 500
-    return response
+    told.http_status = 500
+    return _refuse(request, told)
