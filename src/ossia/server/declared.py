@@ -67,8 +67,8 @@ def declare(tools: object, tool_choice: object = None) -> Declared:
     """Read `tools` and `tool_choice` of a request in the shape of either API.
 
     Unknown types of tools and unknown fields are no error. Raises InputError, with `param`, for a list that
-    is none, a tool without a name or with one that cannot be called, a schema that nothing satisfies, a regex
-    or grammar that cannot be used, and a choice that names no tool.
+    is none, a tool without a name or with one that cannot be called, a strict schema that nothing satisfies,
+    a regex or grammar that cannot be used, and a choice that names no tool.
     """
     collected = _Collected()
     specs = [as_object(tool, f"tools[{at}]") for at, tool in enumerate(as_list(tools, "tools"))]
@@ -137,8 +137,15 @@ class _Collected:
         parameters = fields.get("parameters")
         if parameters is not None:
             spec = replace(spec, parameters=dict(as_object(parameters, place)) or None)
-        gaps = _checked_schema(parameters_of(spec), f"the schema of {recipient}", place, is_object=True)
-        if gaps and flag_of(fields, "strict", where):
+        strict, what = flag_of(fields, "strict", where), f"the schema of {recipient}"
+        try:
+            gaps = _checked_schema(parameters_of(spec), what, place, is_object=True)
+        except InputError:
+            if strict or (loose := _loosened(parameters_of(spec), what)) is None:
+                raise
+            self._note("schema-loosened", f"{place}: nothing satisfies it; the names in it hold, no more")
+            return replace(spec, parameters=loose)
+        if gaps and strict:
             self._note("not-strict", f"{place}: {', '.join(gaps)} cannot be enforced while sampling")
         return spec
 
@@ -157,6 +164,20 @@ def checked_name(name: str, where: str) -> str:
 def checked_format(schema: Mapping[str, Any], where: str) -> tuple[str, ...]:
     """What of a response format's schema cannot be enforced; raises InputError where nothing satisfies it."""
     return _checked_schema(dict(schema), "the response format's schema", where, is_object=False)
+
+
+def _loosened(schema: dict[str, Any], what: str) -> dict[str, Any] | None:
+    """What is left of an object's schema that nothing satisfies: its properties, all of them optional, or
+    else any object; None where it is not an object's. Tools are declared carelessly, and yet they work."""
+    kind = schema.get("type", "object")
+    if kind != "object" and not (isinstance(kind, list) and "object" in kind):
+        return None
+    loose = {key: schema[key] for key in ("properties", "$defs", "definitions") if key in schema}
+    try:
+        schema_body({"type": "object", **loose}, what, is_object=True, strict=False)
+    except InputError:
+        return {"type": "object"}
+    return {"type": "object", **loose}
 
 
 def _checked_schema(schema: dict[str, Any], what: str, where: str, *, is_object: bool) -> tuple[str, ...]:

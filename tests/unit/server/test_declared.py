@@ -97,6 +97,25 @@ def test_a_schema_that_cannot_be_enforced_is_not_refused():
     assert declare([{"type": "function", "name": "f", "parameters": schema, "strict": False}]).warnings == ()
 
 
+CARELESS = {
+    "type": "object",
+    "properties": SCHEMA["properties"],
+    "required": ["x"],
+    "additionalProperties": False,
+}
+
+
+def test_a_schema_that_nothing_satisfies_is_loosened():
+    declared = declare([{"type": "function", "name": "f", "parameters": CARELESS}])
+    loose = {"type": "object", "properties": SCHEMA["properties"]}
+    assert declared.namespaces[0].tools[0].parameters == loose
+    assert [note.code for note in declared.warnings] == ["schema-loosened"]
+    hopeless = {"type": "object", "properties": {"a": {"$ref": "#/properties/a"}}, "required": ["a"]}
+    tools = declare([{"type": "function", "name": "f", "parameters": hopeless}]).namespaces[0].tools
+    assert tools[0].parameters["type"] == "object"
+    assert "required" not in tools[0].parameters
+
+
 @pytest.mark.parametrize(
     ("tools", "param"),
     [
@@ -110,6 +129,7 @@ def test_a_schema_that_cannot_be_enforced_is_not_refused():
         ([{"name": "a" * 129}], "tools[0].name"),
         ([WEATHER, {"name": "f", "parameters": []}], "tools[1].parameters"),
         ([{"name": "f", "parameters": {"type": "array"}}], "tools[0].parameters"),
+        ([{"name": "f", "parameters": CARELESS, "strict": True}], "tools[0].parameters"),
         (
             [{"type": "namespace", "name": "n", "tools": [{"name": "f", "parameters": {"type": "string"}}]}],
             "tools[0].tools[0].parameters",
