@@ -30,6 +30,7 @@ from ossia.server.declared import Declared, declare
 
 MAX_ANSWERS = 8
 MAX_TOP_LOGPROBS = 20
+MAX_TEMPERATURE = 2  # the API's
 _NUMBERS = (
     "temperature",
     "top_p",
@@ -160,8 +161,21 @@ def _sampling(body: Mapping[str, Any]) -> dict[str, Any]:
     if options["top_p"] == 0:
         options["top_p"] = _SMALLEST_TOP_P
     given = {name: value for name, value in options.items() if value is not None}
-    SamplingParams(**given)  # refuses what is out of range, before anything waits
+    for name, value in given.items():
+        _check(name, value)
     return given
+
+
+def _check(name: str, value: Any) -> None:
+    """Refuse what is out of range before anything waits."""
+    if name == "temperature" and value > MAX_TEMPERATURE:
+        limit = f"0 to {MAX_TEMPERATURE}"
+        raise wrong(name, f"{value!r} is out of range", value, limit, f"Choose {limit}.")
+    try:
+        SamplingParams(**{name: value})
+    except InputError as error:
+        error.param = name
+        raise
 
 
 def _logprobs(body: Mapping[str, Any]) -> int | None:
