@@ -54,6 +54,11 @@ class Servers:
         async with self._answer("GET", path, None) as response:
             return _object(await response.aread())
 
+    async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The same of a request with a body."""
+        async with self._answer("POST", path, orjson.dumps(body)) as response:
+            return _object(await response.aread())
+
     @asynccontextmanager
     async def stream(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[httpx2.Response, None]:
         """A response that was accepted, its body still to be read.

@@ -13,8 +13,10 @@ from ossia.agent.card import ModelCard
 from ossia.agent.model import Model
 from ossia.backends.vllm import VllmBackend
 from ossia.backends.vllm.servers import SILENCE_S, Servers
-from ossia.errors import BackendError, ModelNotFoundError
-from ossia.tokenizer import load_checkpoint_tokenizer, load_o200k_harmony
+from ossia.errors import BackendError, ConfigError, ModelNotFoundError, OssiaError
+from ossia.tokenizer import Tokenizer, load_checkpoint_tokenizer, load_o200k_harmony
+
+_SAMPLE = "Ossia: 6 × 7 = 42, 한국어."  # tokenizers differ in it
 
 
 def connect(
@@ -30,7 +32,8 @@ def connect(
     `model`: its name there, the first one the server lists where None. `tokenizer`: a tokenizer.json or the
     folder of one, for another vocabulary than gpt-oss's. `silence_s`: how long a server may say nothing,
     in seconds. Raises BackendError where no server can be reached, ModelNotFoundError for a model it does
-    not serve, CheckpointError for a tokenizer that cannot be used, InputError.
+    not serve, ConfigError for one of another vocabulary, CheckpointError for a tokenizer that cannot be used,
+    InputError.
     """
     return asyncio.run(aconnect(url, model, api_key=api_key, tokenizer=tokenizer, silence_s=silence_s))
 
@@ -47,6 +50,7 @@ async def aconnect(
     servers = Servers([url] if isinstance(url, str) else url, api_key, silence_s)
     name, context_length = await _served(servers, model)
     tok = load_o200k_harmony() if tokenizer is None else load_checkpoint_tokenizer(tokenizer)
+    await _check_vocabulary(servers, name, tok)
     backend = VllmBackend(servers, name, context_length=context_length, vocab_size=tok.vocab_size)
     if tokenizer is None:
         card = ModelCard(name, context_length=context_length, description="served by vLLM")
@@ -76,3 +80,21 @@ async def _served(servers: Servers, wanted: str | None) -> tuple[str, int]:
             remedy="Give the URL of vLLM itself, or of a router that passes /v1/models on.",
         )
     return str(chosen["id"]), length
+
+
+async def _check_vocabulary(servers: Servers, name: str, tok: Tokenizer) -> None:
+    """Raise ConfigError where the server reads ids of another vocabulary than `tok`'s: it would answer
+    nonsense, or die of an id it does not have."""
+    try:
+        told = await servers.post(
+            "/tokenize", {"model": name, "prompt": _SAMPLE, "add_special_tokens": False}
+        )
+    except OssiaError:  # a router, or a server without a tokenizer: nothing to compare with
+        return
+    if isinstance(told.get("tokens"), list) and told["tokens"] != tok.encode(_SAMPLE):
+        raise ConfigError(
+            f"the server's {name} has another vocabulary than {tok.name}",
+            value=told["tokens"],
+            limit=tok.encode(_SAMPLE),
+            remedy="Serve a gpt-oss model there, or give this one's tokenizer.json (--tokenizer).",
+        )

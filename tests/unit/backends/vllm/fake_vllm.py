@@ -30,9 +30,11 @@ class FakeVllm:
         *,
         models: Sequence[str] = ("openai/gpt-oss-120b",),
         context_length: int | None = 131_072,
+        tokenize: Callable[[str], list[int]] | None = None,
     ) -> None:
         self.models = models
         self.context_length = context_length
+        self.tokenize = tokenize
         self._first_answer = answer
         self.under_way = 0
         self.reset()
@@ -40,6 +42,7 @@ class FakeVllm:
             routes=[
                 Route("/v1/models", self._list),
                 Route("/v1/completions", self._complete, methods=["POST"]),
+                Route("/tokenize", self._tokenize, methods=["POST"]),
             ]
         )
         self._server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", lifespan="off"))
@@ -79,6 +82,12 @@ class FakeVllm:
         known = {} if self.context_length is None else {"max_model_len": self.context_length}
         data = [{"id": name, "object": "model", "owned_by": "vllm", **known} for name in self.models]
         return JSONResponse({"object": "list", "data": data})
+
+    async def _tokenize(self, request: Request) -> Response:
+        if self.tokenize is None:
+            return JSONResponse({"error": {"message": "Not Found", "code": 404}}, 404)
+        ids = self.tokenize((await request.json())["prompt"])
+        return JSONResponse({"count": len(ids), "max_model_len": self.context_length, "tokens": ids})
 
     async def _complete(self, request: Request) -> Response:
         body = await request.json()

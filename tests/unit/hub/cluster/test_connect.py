@@ -7,7 +7,7 @@ import pytest
 from fake_vllm import FakeVllm
 
 from ossia.agent.events import TextDelta
-from ossia.errors import BackendError, CheckpointError, ModelNotFoundError
+from ossia.errors import BackendError, CheckpointError, ConfigError, ModelNotFoundError
 from ossia.harmony.render import render_conversation
 from ossia.hub.cluster import aconnect, connect
 from ossia.tokenizer import load_checkpoint_tokenizer, load_o200k_harmony
@@ -64,6 +64,16 @@ def test_one_of_several_models_is_named():
         assert fake.keys == [None, "Bearer k"]
         with pytest.raises(ModelNotFoundError, match="It serves a, b"):
             connect(fake.url, "c")
+
+
+def test_a_server_of_another_vocabulary_is_refused():
+    tiny, o200k = load_checkpoint_tokenizer(TINY), load_o200k_harmony()
+    with FakeVllm(tokenize=tiny.encode) as fake:
+        with pytest.raises(ConfigError, match="another vocabulary than o200k_harmony"):
+            connect(fake.url)
+        connect(fake.url, tokenizer=TINY).close()
+        fake.tokenize = o200k.encode
+        connect(fake.url).close()
 
 
 def test_a_server_that_is_no_vllm_is_an_error():
