@@ -87,16 +87,13 @@ class Archive:
             found += page
         return found
 
-    async def item(self, owner: str, item_id: str) -> dict[str, Any] | None:
-        """An item of any response, by its id."""
-        run_items = [item for item in self.runs.items(owner) if item["id"] == item_id]
-        if run_items or self._store is None:
-            return run_items[0] if run_items else None
-        record = await self._store.find_item(owner, item_id)
-        if record is None:
-            return None
-        items = [*record.body.get("output", ()), *record.input_items]
-        return next((item for item in items if item.get("id") == item_id), None)
+    async def items_beside(self, owner: str, item_id: str) -> dict[str, dict[str, Any]]:
+        """All items of the response that has the one of that id, by their ids; none where no response has."""
+        items = self.runs.items(owner)
+        if self._store is not None and all(item["id"] != item_id for item in items):
+            record = await self._store.find_item(owner, item_id)
+            items = [] if record is None else [*record.input_items, *record.body["output"]]
+        return {item["id"]: item for item in items}
 
     @property
     def store(self) -> Store:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, cast
 
-from ossia.errors import ConflictError, InputError, PreviousResponseError
+from ossia.errors import ConflictError, InputError, NotFoundError, PreviousResponseError
 from ossia.server.declared import declare
 from ossia.server.responses.reading import History, InputReader, Unseal
 from ossia.server.responses.state.archive import UNDER_WAY, Archive
@@ -70,23 +70,34 @@ def conversation_of(body: Mapping[str, Any]) -> str | None:
 
 
 async def without_references(archive: Archive, owner: str, body: dict[str, Any]) -> dict[str, Any]:
-    """The request with the items in place of references to them; those that are unknown stay."""
-    given = body.get("input")
+    """The request with the items in place of references to them; raises NotFoundError for one that is
+    not here."""
+    given: object = body.get("input")
     if not isinstance(given, list):
         return body
-    items = [await _referred(archive, owner, item) for item in cast(list[object], given)]
+    known: dict[str, dict[str, Any]] = {}
+    items: list[object] = []
+    for at, item in enumerate(cast(list[object], given)):
+        id = _reference(item)
+        if id is not None and id not in known:
+            known |= await archive.items_beside(owner, id)
+        if id is not None and id not in known:
+            raise NotFoundError(
+                f"Item with id '{id}' not found.",
+                value=id,
+                remedy="Send the item itself, or store responses.",
+                param=f"input[{at}]",
+            )
+        items.append(item if id is None else known[id])
     return {**body, "input": items}
 
 
-async def _referred(archive: Archive, owner: str, item: object) -> object:
-    if not isinstance(item, dict):
-        return item
-    fields = cast(dict[str, Any], item)
-    if fields.get("type") not in ("item_reference", None) or "role" in fields:
-        return fields
-    id = fields.get("id")
-    found = await archive.item(owner, id) if isinstance(id, str) else None
-    return fields if found is None else found
+def _reference(item: object) -> str | None:
+    """The id of the item that this one stands for; None where it stands for itself."""
+    fields = cast(dict[str, Any], item) if isinstance(item, dict) else {}
+    kind, id = fields.get("type"), fields.get("id")
+    refers = kind == "item_reference" or (kind is None and "role" not in fields)
+    return id if refers and isinstance(id, str) else None
 
 
 async def _of_chain(

@@ -58,7 +58,10 @@ async def create(answers: Answers, request: Request) -> Response:
         return await sse.stream(_encoded(run, owned=True), failure=_failure)
     if run.background:
         return JSONResponse(run.response)
-    response = await sse.until_gone(request, _result(run))
+    try:
+        response = await sse.until_gone(request, run.result())
+    finally:
+        await run.leave()
     return Response(status_code=499) if response is None else JSONResponse(response)
 
 
@@ -130,14 +133,6 @@ async def harmony(answers: Answers, request: Request) -> Response:
 def wants_open_names(request: Request) -> bool:
     """Whether the client speaks the Open Responses specification."""
     return request.url.path.startswith("/openresponses/") or OPEN_HEADER in request.headers
-
-
-async def _result(run: Run) -> Wire:
-    """The response when it is complete; leaving stops it."""
-    try:
-        return await run.result()
-    finally:
-        await run.leave()
 
 
 async def _encoded(run: Run, after: int = -1, *, owned: bool = False) -> AsyncGenerator[bytes, None]:

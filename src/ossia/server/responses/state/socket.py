@@ -5,10 +5,11 @@ connection can be gone on from within it, stored or not. A client that goes away
 """
 
 import asyncio
+import logging
 from typing import Any
 
 import orjson
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ossia.errors import InputError, OssiaError, OverloadedError
 from ossia.server.bodies import parse_object
@@ -20,6 +21,7 @@ from ossia.server.store.records import StoredResponse
 
 MAX_WAITING = 32  # requests of one connection
 MAX_KEPT = 32  # responses it can be gone on from
+_log = logging.getLogger(__name__)
 _ENVELOPE = ("type", "stream_id", "generate", "background", "stream")
 
 
@@ -106,6 +108,13 @@ class _Session:
                 await self._run(body, lane)
         except OssiaError as error:
             await self._refuse(error, lane)
+        except WebSocketDisconnect:
+            pass  # the connection's own end is under way
+        except Exception:
+            _log.exception("a request over a WebSocket came to grief")
+            fault = OssiaError("the server made a mistake", remedy="Its log says which.")
+            fault.http_status = 500
+            await self._refuse(fault, lane)
 
     async def _run(self, body: Wire, lane: object) -> None:
         run = await self._answers.begin(self._caller, body, kept=self._kept)

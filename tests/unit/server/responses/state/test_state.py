@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import time
 
 import httpx2
@@ -135,8 +136,8 @@ def test_another_owner_finds_nothing(tmp_path):
         assert (await answers.archive.response("ann", run.id)).body["status"] == "completed"
         assert await answers.archive.find("bob", run.id) is None
         item = run.response["output"][0]["id"]
-        assert await answers.archive.item("ann", item) is not None
-        assert await answers.archive.item("bob", item) is None
+        assert item in await answers.archive.items_beside("ann", item)
+        assert await answers.archive.items_beside("bob", item) == {}
         await service.close()
 
     asyncio.run(go())
@@ -245,3 +246,34 @@ def test_an_impossible_past_is_refused(serving, body):
         refused = client.post("/responses", json={"model": NAME, **body})
         assert 400 <= refused.status_code < 500
         assert refused.json()["error"]["message"]
+
+
+def test_references_are_resolved_from_the_store(serving):
+    puppet = Puppet(rain)
+    with serving(puppet) as client:
+        made = client.post("/responses", json={"model": NAME, "input": "Rain?", "tools": [TOOL]}).json()
+    with serving(puppet) as client:
+        refs = [{"id": item["id"]} for item in made["output"]]
+        result = {"type": "function_call_output", "call_id": made["output"][-1]["call_id"], "output": "yes"}
+        given = [{"role": "user", "content": "Rain?"}, *refs, result]
+        client.post("/responses", json={"model": NAME, "input": given, "tools": [TOOL]})
+    assert "Look it up." in puppet.prompt_text()
+    assert "functions.rain to=assistant<|channel|>commentary<|message|>yes<|end|>" in puppet.prompt_text()
+
+
+def test_clients_that_leave_at_once_leave_nothing_behind(serving):
+    puppet = Puppet(lambda _: final(" ".join(map(str, range(3000)))), seconds_per_token=0.005)
+    with serving(puppet) as client:
+        address = (client.base_url.host, client.base_url.port)
+        for wait in range(12):
+            body = json.dumps(
+                {"model": NAME, "input": "Hi.", "stream": wait % 2 == 0, "store": wait % 3 == 0}
+            )
+            head = f"POST /v1/responses HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+            with socket.create_connection(address) as connection:
+                connection.sendall((head + body).encode())
+                time.sleep(wait / 500)
+        deadline = time.monotonic() + 10
+        while puppet.left < len(puppet.prompts) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert puppet.left == len(puppet.prompts)
