@@ -34,6 +34,10 @@ from ossia.server.service import Caller, Place, Service
 from ossia.tokenizer.base import Tokenizer
 
 _CUT = ("length", "limit_tokens", "limit_time", "limit_turns", "repetition")
+_WHY = {
+    "length": Note("context-full", "the context has no room for more"),
+    "limit_time": Note("time-is-up", "the server's time for one answer is up"),
+}
 _SAMPLING = ("presence_penalty", "frequency_penalty", "min_p", "repetition_penalty")
 
 
@@ -176,6 +180,7 @@ class _Answer:
 
     def _finish(self, finished: Finished) -> WireEvent:
         self._outcome.finished = finished
+        self._notes += [_WHY[finished.reason]] if finished.reason in _WHY else []
         status, more = _ending(finished)
         body = self._prepared.body(status, output=self._output.items, usage=finished.usage, **more)
         told = {FIELD: extension(self._notes, finished.usage)}

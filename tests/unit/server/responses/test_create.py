@@ -4,8 +4,9 @@ from contextlib import aclosing
 import pytest
 from puppet import NAME, Puppet, call, final, service_of
 
-from ossia.errors import BackendError, ContextLengthError, InputError, ModelNotFoundError
+from ossia.errors import BackendError, InputError, ModelNotFoundError
 from ossia.harmony.messages import Message, user
+from ossia.model.sampling import Token
 from ossia.server.recall import Recall
 from ossia.server.responses.create import Outcome, events, prepare
 from ossia.server.responses.reading import History
@@ -19,15 +20,17 @@ TOOL = {
 IMAGE = {"type": "input_image", "image_url": "data:image/png;base64,AAAA"}
 
 
-def ask(puppet, *, caller=None, outcome=None, raising=False, open_names=False, history=None, **body):
+def ask(
+    puppet, *, service=None, caller=None, outcome=None, raising=False, open_names=False, history=None, **body
+):
     """Every event of one answer."""
 
     async def run():
-        service = service_of(puppet)
+        server = service_of(puppet, **(service or {}))
         prepared = await prepare(
-            service, caller or Caller(), {"model": NAME, **body}, history=history, open_names=open_names
+            server, caller or Caller(), {"model": NAME, **body}, history=history, open_names=open_names
         )
-        async with aclosing(events(service, prepared, outcome=outcome, raising=raising)) as told:
+        async with aclosing(events(server, prepared, outcome=outcome, raising=raising)) as told:
             return [event async for event in told]
 
     return asyncio.run(run())
@@ -54,49 +57,11 @@ def test_from_created_to_completed():
     assert set(last) - set(begun) == {"ossia"}
 
 
-def test_never_null_and_always_there():
-    body = ask(Puppet(lambda _: final("Hello.")), input="Hi")[-1]["response"]
-    never_null = {
-        "temperature": 1.0,
-        "top_p": 1.0,
-        "presence_penalty": 0.0,
-        "frequency_penalty": 0.0,
-        "top_logprobs": 0,
-        "tool_choice": "auto",
-        "truncation": "disabled",
-        "background": False,
-        "service_tier": "default",
-        "tools": [],
-        "parallel_tool_calls": True,
-        "store": True,
-        "metadata": {},
-        "text": {"format": {"type": "text"}, "verbosity": "medium"},
-        "reasoning": {"effort": "medium", "summary": None},
-    }
-    assert {name: body[name] for name in never_null} == never_null
-    for name in ("error", "safety_identifier", "incomplete_details", "instructions", "previous_response_id"):
-        assert body[name] is None
-    assert body["completed_at"] >= body["created_at"]
-
-
-def test_what_was_asked_is_echoed():
-    wanted = {
-        "temperature": 0.5,
-        "reasoning": {"effort": "xhigh", "summary": None},
-        "truncation": "auto",
-        "text": {"format": {"type": "json_object"}, "verbosity": "low"},
-        "user": "u",
-        "top_logprobs": 2,
-        "max_output_tokens": 50,
-        "tool_choice": {"type": "function", "name": "f"},
-        "instructions": "Be kind.",
-    }
-    puppet = Puppet(lambda _: final("{}"))
-    body = ask(puppet, input="Hi", tools=[TOOL], **wanted)[-1]["response"]
-    assert {name: body[name] for name in wanted} == wanted
-    assert body["tools"] == [{**TOOL, "description": None, "strict": None}]
+def test_instructions_and_effort_reach_the_prompt():
+    puppet = Puppet(lambda _: final("Hello."))
+    ask(puppet, input="Hi", instructions="Be kind.", reasoning={"effort": "xhigh"})
     assert "Reasoning: high" in puppet.prompt_text()
-    assert "Be kind." in puppet.prompt_text()
+    assert "# Instructions\n\nBe kind." in puppet.prompt_text()
 
 
 def test_what_is_sampled():
@@ -233,6 +198,20 @@ def test_how_it_ends(fields, status, reason):
     assert body["output"][-1]["status"] == status
 
 
+@pytest.mark.parametrize(("service", "code"), [({}, "context-full"), ({"timeout_s": 0.5}, "time-is-up")])
+def test_why_it_was_cut(service, code):
+    class Full(Puppet):
+        async def _play(self, ids, params, cached):
+            for token_id in ids[:4]:
+                yield Token(token_id)
+            await asyncio.sleep(60 if service else 0)
+            yield Token(ids[4], finish="length")
+
+    body = ask(Full(lambda _: final("Hello " * 200)), service=service, input="Hi")[-1]["response"]
+    assert body["status"] == "incomplete"
+    assert code in [warning["code"] for warning in body["ossia"]["warnings"]]
+
+
 def test_progress_only_for_those_who_ask():
     puppet = Puppet(lambda _: final("Hello."))
     asked = ask(puppet, input="Hi", return_progress=True)
@@ -241,19 +220,6 @@ def test_progress_only_for_those_who_ask():
     ]
     assert told == [{"done": 0, "total": len(puppet.prompts[0])}]
     assert len([e for e in ask(puppet, input="Hi") if e["type"] == "response.in_progress"]) == 1
-
-
-def test_truncation():
-    puppet = Puppet(lambda _: final("Hello."), context_length=400)
-    turns = [{"role": "user", "content": f"Question {n}? " + "word " * 60} for n in range(8)]
-    said = [item for turn in turns for item in (turn, {"role": "assistant", "content": "Yes."})] + [turns[-1]]
-    with pytest.raises(ContextLengthError):
-        ask(puppet, input=said, max_output_tokens=100, stop=["x"])
-    body = ask(puppet, input=said, truncation="auto", max_output_tokens=100)[-1]["response"]
-    assert [warning["code"] for warning in body["ossia"]["warnings"]] == ["truncated"]
-    assert "Question 7?" in puppet.prompt_text()
-    assert "Question 0?" not in puppet.prompt_text()
-    assert len(puppet.prompts[-1]) <= 300
 
 
 def test_what_is_wrong_at_once_is_raised():
