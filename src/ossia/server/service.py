@@ -263,7 +263,7 @@ class Service:
         rate = None if usage is None else tokens_per_second(usage)
         self.metrics.answer(model.card.name, finish, usage, rate)
         if record.over:
-            self.journal.request(record)
+            self.journal.request(replace(record, usage=usage))
 
 
 def _unenforced(options: AnswerOptions) -> list[Note]:

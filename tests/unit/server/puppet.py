@@ -11,7 +11,7 @@ import json
 import re
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import uvicorn
 
@@ -23,6 +23,8 @@ from ossia.harmony.grammar import GrammarCompiler
 from ossia.model.sampling import PromptProgress, SamplingParams, Token
 from ossia.server.app import build_app
 from ossia.server.operations.fixed import FixedModel
+from ossia.server.operations.gate import Access
+from ossia.server.operations.hosting import Host, bind
 from ossia.server.service import Service
 from ossia.tokenizer import Tokenizer, load_o200k_harmony
 
@@ -150,4 +152,52 @@ def running(service: Service, *, port: int = 0, wrap=None, **config) -> Iterator
     finally:
         server.should_exit = True
         thread.join(10)
+        assert not thread.is_alive(), "the server did not stop"
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """A server in the host that `ossia serve` uses, and the event loop it runs in."""
+
+    url: str
+    port: int
+    host: Host
+    loop: asyncio.AbstractEventLoop
+
+    def do(self, coroutine):
+        """Run a coroutine in the server's loop and return its result."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(20)
+
+    def tasks(self) -> int:
+        """How many tasks there are in the server's loop, this question's aside."""
+
+        async def count():
+            return len(asyncio.all_tasks()) - 1
+
+        return self.do(count())
+
+
+@contextlib.contextmanager
+def hosted(service: Service, access: Access | None = None, **options) -> Iterator[Hosted]:
+    """As `running`, with keys, limits and an end in good order."""
+    listening = bind("127.0.0.1", 0)
+    port = listening.getsockname()[1]
+    server = Host(build_app(service, access), service, **options)
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def serve():
+        loops.append(asyncio.get_running_loop())
+        await server.serve([listening])
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive(), "the server did not start"
+        thread.join(0.01)
+    try:
+        yield Hosted(f"http://127.0.0.1:{port}", port, server, loops[0])
+    finally:
+        server.stop()
+        thread.join(20)
+        listening.close()
         assert not thread.is_alive(), "the server did not stop"

@@ -61,7 +61,9 @@ class HubModels:
         self._closed = False
 
     def installed(self) -> list[ModelEntry]:
-        return self._catalogue.entries()
+        here = self.resident()
+        entries = self._catalogue.entries()
+        return [here if here is not None and entry.name == here.name else entry for entry in entries]
 
     def resident(self) -> ModelEntry | None:
         if (here := self._resident) is None:

@@ -32,6 +32,9 @@ class Shelf:
     def entry(self, name: str, found: FoundModel) -> ModelEntry:
         return ModelEntry(name, size_bytes=found.size_bytes)
 
+    def entries(self) -> list[ModelEntry]:
+        return [self.entry(name, self.find(name)) for name in "ab"]
+
     def resolve(self, name: str | None) -> str:
         return name or self.default
 
@@ -59,6 +62,7 @@ def test_a_model_is_loaded_once_and_bears_the_name_it_was_asked_by():
         assert shelf.loaded == ["a"]
         assert hub.resident().name == "a"
         assert hub.resident().expires_at is None
+        assert [entry.context_length for entry in hub.installed()] == [131_072, None]
         await hub.close()
         assert hub.resident() is None
 
