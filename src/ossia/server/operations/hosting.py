@@ -5,7 +5,6 @@ error its client can read. A second signal ends everything at once.
 """
 
 import asyncio
-import logging
 import signal
 import socket
 from collections.abc import Generator
@@ -75,7 +74,11 @@ class Host(uvicorn.Server):
         super().__init__(config)
         self._service = service
         self._grace_s = grace_s
-        _route_logs(service)
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve on listening sockets until told to stop; what is logged meanwhile goes into the journal."""
+        with self._service.journal.collecting():
+            await super().serve(sockets)
 
     def stop(self) -> None:
         """Begin to stop, as the first signal does."""
@@ -115,11 +118,3 @@ class Host(uvicorn.Server):
             if asyncio.get_running_loop().time() >= end:
                 return
             await asyncio.sleep(0.05)
-
-
-def _route_logs(service: Service) -> None:
-    """uvicorn's log goes into ours."""
-    logger = logging.getLogger("uvicorn.error")
-    logger.handlers = [service.journal.handler()]
-    logger.propagate = False
-    logger.setLevel(logging.WARNING)

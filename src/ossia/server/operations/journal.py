@@ -6,6 +6,8 @@ A request has one line, written when it has ended; an answer that outlives its r
 import logging
 import sys
 import traceback
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO, get_args
 
@@ -15,6 +17,7 @@ from ossia.server.operations.record import Record
 
 Level = Literal["debug", "info", "warning", "error", "off"]
 LEVELS: tuple[Level, ...] = get_args(Level)
+_LOGGERS = ("uvicorn.error", "ossia", "asyncio")
 
 
 class Journal:
@@ -47,9 +50,20 @@ class Journal:
         level: Level = "debug" if quiet else "error" if (record.status or 0) >= 500 else "info"
         self.write(level, "answer" if record.over else "request", **record.line())
 
-    def handler(self) -> logging.Handler:
-        """Takes what libraries log into this log."""
-        return _Handler(self)
+    @contextmanager
+    def collecting(self) -> Generator[None]:
+        """Take what the server's rooms and libraries log into this log while the block runs."""
+        loggers = [logging.getLogger(name) for name in _LOGGERS]
+        before = [(logger, logger.handlers, logger.propagate, logger.level) for logger in loggers]
+        for logger in loggers:
+            logger.handlers, logger.propagate = [_Handler(self)], False
+            logger.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            for logger, handlers, propagate, level in before:
+                logger.handlers, logger.propagate = handlers, propagate
+                logger.setLevel(level)
 
 
 class _Handler(logging.Handler):
