@@ -19,6 +19,7 @@ from ossia.hub.sources import FoundModel
 from ossia.server.app import build_app
 from ossia.server.operations.admission import Admission
 from ossia.server.operations.catalogue import Catalogue
+from ossia.server.operations.connections import allow_files
 from ossia.server.operations.fixed import FixedModel
 from ossia.server.operations.gate import Access, is_loopback
 from ossia.server.operations.hosting import Host, bind
@@ -58,6 +59,7 @@ class Wanted:
 
 async def serve(app: App, wanted: Wanted) -> None:
     """Serve until a signal, or until the first model cannot be loaded, which is then raised."""
+    allow_files()
     keys = _keys(app, wanted)
     models = await _models(app, wanted)
     with bind(wanted.host, wanted.port) as listening:
@@ -113,7 +115,7 @@ def _service(app: App, wanted: Wanted, models: Models) -> Service:
         models,
         admission=Admission(wanted.max_running, wanted.max_waiting),
         journal=Journal(wanted.log_level, with_text=wanted.log_text),
-        sealer=Sealer(settings.data_dir / "server" / "sealing.key"),
+        sealer=Sealer(settings.data_dir / "server" / "key"),
         store=Store.open(store_path(settings)) if wanted.store else None,
         timeout_s=wanted.timeout_s,
     )

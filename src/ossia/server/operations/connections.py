@@ -1,6 +1,8 @@
 """Connections: who sends a request's head too slowly is cut off, and the idlest makes room for a new one."""
 
 import asyncio
+import sys
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
@@ -10,9 +12,25 @@ from uvicorn.server import ServerState
 HEAD_S = 10.0  # for a request's line and headers
 KEEP_ALIVE_S = 75  # longer than clients keep an idle connection, so that they never use one we just closed
 CONNECTIONS = 1000
+_OTHER_FILES = 256  # besides connections
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 )
+
+
+def allow_files(connections: int = CONNECTIONS) -> None:
+    """Let this process have so many connections open beside its files, as far as the system lets it."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class ConnectionConfig(uvicorn.Config):

@@ -10,8 +10,10 @@ import pytest
 from puppet import NAME, Puppet, final, hosted, service_of
 
 from ossia.server.operations.admission import Admission
+from ossia.server.operations.connections import allow_files
 from ossia.server.operations.gate import Access
 
+IDLE = 1000
 ASK = {"model": NAME, "input": "What is it?", "stream": True}
 
 
@@ -134,8 +136,9 @@ def test_where_all_are_busy_a_new_connection_is_turned_away(talker, dial):
 
 
 def test_a_thousand_idle_connections_do_not_stop_the_server(quick, dial):
-    with hosted(service_of(quick), connections=1000, head_s=30) as server:
-        idle = [dial(server.port) for _ in range(450)]  # both ends are in this process
+    allow_files(2 * IDLE)  # both ends are in this process
+    with hosted(service_of(quick), connections=IDLE + 10, head_s=30) as server:
+        idle = [dial(server.port) for _ in range(IDLE)]
         assert healthy(server.url)
         assert "response.completed" in httpx2.post(f"{server.url}/v1/responses", json=ASK).text
         for client in idle:
