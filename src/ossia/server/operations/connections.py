@@ -9,6 +9,9 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+if sys.platform != "win32":
+    import resource
+
 HEAD_S = 10.0  # for a request's line and headers
 KEEP_ALIVE_S = 75  # longer than clients keep an idle connection, so that they never use one we just closed
 CONNECTIONS = 1000
@@ -22,8 +25,6 @@ def allow_files(connections: int = CONNECTIONS) -> None:
     """Let this process have so many connections open beside its files, as far as the system lets it."""
     if sys.platform == "win32":
         return
-    import resource
-
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = connections + _OTHER_FILES
     if hard != resource.RLIM_INFINITY:
