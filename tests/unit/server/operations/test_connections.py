@@ -55,7 +55,7 @@ def healthy(url: str) -> bool:
     return httpx2.get(f"{url}/health").status_code == 200
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def quick():
     return Puppet(lambda _: final("Yes."))
 

@@ -17,7 +17,7 @@ from ossia.server.operations.keys import KeyRing, create, read
 ASK = {"model": NAME, "input": "What is it?"}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def puppet():
     return Puppet(lambda _: final("The answer.", "A secret thought."))
 

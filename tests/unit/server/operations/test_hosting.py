@@ -8,21 +8,11 @@ import httpx2
 import pytest
 from puppet import NAME, Puppet, final, hosted, service_of
 
-from ossia.errors import BackendError, SettingsError
+from ossia.errors import SettingsError
 from ossia.server.operations.admission import Admission
 from ossia.server.operations.hosting import bind
 
 ASK = {"model": NAME, "input": "What is it?", "stream": True}
-
-
-class Interruptible(Puppet):
-    """Ends with an error once closed, as a backend does."""
-
-    async def _play(self, ids, params, cached):
-        async for item in super()._play(ids, params, cached):
-            if self._closed:
-                raise BackendError("the backend was closed")
-            yield item
 
 
 def events(text: str) -> list[dict]:
@@ -48,7 +38,7 @@ def wait_for_running(server, running: int, queued: int = 0) -> None:
 
 
 def test_what_runs_may_finish_and_who_waits_is_told():
-    puppet = Interruptible(lambda _: final("word " * 100), seconds_per_token=0.005)
+    puppet = Puppet(lambda _: final("word " * 100), seconds_per_token=0.005)
     running, waiting = [], []
     with hosted(service_of(puppet, admission=Admission(1, 4)), grace_s=20) as server:
         first = asked(server.url, running)
@@ -64,7 +54,7 @@ def test_what_runs_may_finish_and_who_waits_is_told():
 
 
 def test_after_the_grace_an_answer_ends_with_an_error_in_its_stream():
-    puppet = Interruptible(lambda _: final("word " * 4000), seconds_per_token=0.005)
+    puppet = Puppet(lambda _: final("word " * 4000), seconds_per_token=0.005)
     answers = []
     with hosted(service_of(puppet), grace_s=0.1) as server:
         thread = asked(server.url, answers)
