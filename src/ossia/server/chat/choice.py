@@ -64,7 +64,8 @@ class _Text:
 
 class Choice:
     """Takes the events of one answer. `sees_reasoning`: whether the chain of thought is shown. `legacy`: a
-    call is a `function_call`. `format_only`: content is the final alone, which must be JSON."""
+    call is a `function_call`, of which there is one. `format_only`: content is the final alone, which must be
+    JSON."""
 
     def __init__(
         self, index: int, declared: Declared, *, sees_reasoning: bool, legacy: bool, format_only: bool
@@ -143,7 +144,7 @@ class Choice:
         return Delta(_both(self._reasoning.add(text))) if self._sees_reasoning else None
 
     def _begin(self, call_id: str, name: str) -> Delta | None:
-        if name not in (self._declared.origins or {}):
+        if name not in (self._declared.origins or {}) or (self._legacy and self._calls):
             return None
         tool = self._declared.origin(name)
         call = _Call(tool, f"call_{secrets.token_hex(12)}", len(self._calls))

@@ -239,6 +239,8 @@ def _left_out(body: Mapping[str, Any]) -> list[Note]:
         notes.append(Note("tool-left-out", "web_search_options: this server has no web search"))
     if body.get("audio") is not None or "audio" in _texts(body.get("modalities")):
         notes.append(Note("not-supported", "modalities: the answer is text only"))
+    if body.get("store") is True:
+        notes.append(Note("not-supported", "store: completions are not kept; responses are"))
     if body.get("verbosity") not in (None, "medium"):
         notes.append(Note("not-supported", "verbosity: the model was not taught any; ask for it in words"))
     return notes

@@ -147,13 +147,16 @@ def test_a_custom_tools_call_is_text():
 
 
 def test_functions_in_the_older_form_are_answered_in_it():
-    with asking(call("functions.weather", {"city": "Oslo"})) as asker:
+    made = call("functions.weather", {"city": "Oslo"})
+    two = made.removesuffix("<|call|>") + "<|end|><|start|>assistant" + call("functions.weather", {})
+    with asking(two) as asker:
         answer = asker.ask(functions=[WEATHER["function"]], function_call={"name": "weather"})
         chunks = asker.chunks(functions=[WEATHER["function"]])
     (choice,) = answer["choices"]
     assert choice["finish_reason"] == "function_call"
     assert choice["message"]["function_call"] == {"name": "weather", "arguments": '{"city": "Oslo"}'}
     assert "tool_calls" not in choice["message"]
+    assert choice["message"]["content"] is None
     told = [c["delta"]["function_call"] for chunk in chunks for c in chunk["choices"] if len(c["delta"]) == 1]
     assert told[0] == {"name": "weather", "arguments": ""}
     assert "".join(piece["arguments"] for piece in told) == '{"city": "Oslo"}'

@@ -70,7 +70,7 @@ def test_what_the_api_knows_and_we_do_not_is_no_error():
             tool_choice="required",
         )
     told = [warning["message"] for warning in answer["ossia"]["warnings"]]
-    for what in ("web_search_options", "verbosity", "web_search tool", "mcp tool"):
+    for what in ("web_search_options", "verbosity", "store", "web_search tool", "mcp tool"):
         assert any(what in message for message in told), what
 
 
