@@ -193,6 +193,41 @@ def test_a_reader_that_leaves_stops_the_answer_there(model, url):
     asyncio.run(leave())
 
 
+def test_many_at_once_of_which_most_leave(model, url):
+    prompts = [list(range(n, n + 5 + 7 * n)) for n in range(1, 25)]
+    alone = [ids(model, prompt, max_tokens=20, temperature=0) for prompt in prompts[:4]]
+
+    async def whole(prompt, count=20):
+        async with aclosing(model.backend.generate(prompt, _greedy(count))) as items:
+            return [item.id async for item in items]
+
+    async def leave(prompt):
+        async with aclosing(model.backend.generate(prompt, _greedy(3000))) as items:
+            await anext(items)
+
+    async def cancelled(prompt):
+        task = asyncio.create_task(whole(prompt, 3000))
+        await asyncio.sleep(0.01 * prompt[0])
+        task.cancel()
+        await asyncio.wait({task})
+
+    async def all_of_them():
+        leaving = [*map(leave, prompts * 2), *map(cancelled, prompts * 2)]
+        return (await asyncio.gather(*map(whole, prompts), *leaving))[: len(prompts)]
+
+    together = asyncio.run(all_of_them())
+    assert all(len(tokens) == 20 for tokens in together)
+    assert together[:4] == alone
+    deadline = time.monotonic() + 30
+    while _running(url):
+        assert time.monotonic() < deadline, "vLLM goes on for nobody"
+        time.sleep(0.1)
+
+
+def _greedy(count):
+    return SamplingParams(max_tokens=count, temperature=0)
+
+
 def _running(url):
     text = httpx2.get(f"{url}/metrics", trust_env=False).text
     lines = [line for line in text.splitlines() if line.startswith("vllm:num_requests_running")]
