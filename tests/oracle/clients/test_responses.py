@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "unit" / "server"))
 
 from puppet import NAME, Puppet, call, final, model_of, running, service_of
 
+from ossia.errors import BackendError
 from ossia.server.operations.fixed import FixedModel
 from ossia.server.service import Service
 
@@ -246,6 +247,26 @@ def test_a_context_that_is_full(stream):
     ):
         client.responses.create(model=NAME, input="word " * 100, stream=stream)
     assert raised.value.code == "context_length_exceeded"
+
+
+class Failing(Puppet):
+    async def _play(self, ids, params, cached):
+        async for item in super()._play(ids, params, cached):
+            yield item
+            if getattr(item, "id", None) == ids[4]:
+                raise BackendError("The engine stopped.")
+
+
+def test_what_fails_under_way_is_an_error_too():
+    with (
+        running(service_of(Failing(turn))) as url,
+        openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client,
+    ):
+        with pytest.raises(openai.APIError, match="The engine stopped") as streamed:
+            list(client.responses.create(model=NAME, input="Hello", stream=True))
+        with pytest.raises(openai.InternalServerError, match="The engine stopped"):
+            client.responses.create(model=NAME, input="Hello")
+    assert streamed.value.code == "server_error"
 
 
 def test_asynchronously(served):

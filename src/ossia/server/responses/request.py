@@ -111,6 +111,10 @@ def read_request(body: Mapping[str, Any], unseal: Unseal, history: History | Non
     `unseal` gives the messages in an `encrypted_content`. Raises InputError, with `param`.
     """
     fields = {name: value for name, value in body.items() if value is not None}
+    if "model" not in fields:
+        raise InputError(
+            "model is missing", limit="text", remedy="Name one; /v1/models lists them.", param="model"
+        )
     model = needed(fields, "model", "model")
     _check(fields)
     declared = declare(fields.get("tools"), fields.get("tool_choice"))
