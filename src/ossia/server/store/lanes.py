@@ -83,13 +83,15 @@ class Lane:
         try:
             with transaction(self._db):
                 return [self._attempt_alone(job) for job in jobs]
-        except sqlite3.Error as error:
+        except Exception as error:
             return [_Failed(error)] * len(jobs)
 
     def _attempt_alone(self, job: _Job) -> Any:
         self._db.execute("SAVEPOINT job")
         outcome = self._attempt(job)
         if isinstance(outcome, _Failed):
+            if not self._db.in_transaction:  # a full disk takes back what the others wrote, too
+                raise outcome.error
             self._db.execute("ROLLBACK TO job")
         self._db.execute("RELEASE job")
         return outcome
