@@ -19,7 +19,7 @@ from ossia.server.content import ContentReader, well_formed
 from ossia.server.declared import Declared
 
 _PHASES = (None, "commentary", "final_answer")
-_ROLES = ("user", "assistant", "system", "developer")
+ROLES = ("user", "assistant", "system", "developer")
 
 Unseal = Callable[[str], Sequence[Message]]
 
@@ -101,8 +101,8 @@ class InputReader:
     def _take_message(self, item: Mapping[str, Any], where: str, call_follows: bool) -> None:
         role = item.get("role")
         text = self._content.text(item.get("content"), f"{where}.content")
-        if role not in _ROLES:
-            raise wrong(f"{where}.role", f"unknown role {role!r}", role, _ROLES)
+        if role not in ROLES:
+            raise wrong(f"{where}.role", f"unknown role {role!r}", role, ROLES)
         if text is None:
             raise wrong(f"{where}.content", "a message without content", None, "text, or a list of parts")
         phase = item.get("phase")

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from ossia.errors import InputError
-from ossia.harmony.formats.fields import needed
+from ossia.harmony.formats.fields import needed, wrong
 from ossia.harmony.formats.fields import text_of as text_field
 from ossia.server.responses.items import new_id
+from ossia.server.responses.reading import ROLES
 
 _PREFIXES: Mapping[str, str] = {
     "message": "msg",
@@ -44,6 +45,10 @@ def _checked(item: Mapping[str, Any], where: str) -> dict[str, Any]:
     kind = text_field(item, "type", where)
     if kind == "item_reference":
         needed(item, "id", where)
+    elif kind == "message" or (kind is None and "role" in item):
+        role = needed(item, "role", where)
+        if role not in ROLES:
+            raise wrong(f"{where}.role", f"unknown role {role!r}", role, ROLES)
     return identified(item)
 
 

@@ -34,6 +34,23 @@ def test_what_is_no_input_is_refused(value):
         input_items(value)
 
 
+@pytest.mark.parametrize(
+    ("item", "field"),
+    [
+        ({"type": ["message"]}, "input[1]"),
+        ({"type": "item_reference"}, "input[1]"),
+        ({"type": "message", "content": "x"}, "input[1]"),
+        ({"role": None, "content": "x"}, "input[1]"),
+        ({"type": "message", "role": {}, "content": "x"}, "input[1]"),
+        ({"role": "wizard", "content": "x"}, "input[1].role"),
+    ],
+)
+def test_an_item_that_no_later_request_could_read_is_refused(item, field):
+    with pytest.raises(InputError) as raised:
+        input_items([{"role": "user", "content": "x"}, item])
+    assert raised.value.param.startswith(field)
+
+
 def test_the_search_reads_everything_but_reasoning():
     items = input_items(
         [
