@@ -13,3 +13,17 @@ def test_health_answers_and_an_unknown_path_is_an_error_of_the_dialect():
         assert missing.status_code == 404
         assert set(missing.json()["error"]) == {"message", "type", "param", "code"}
         assert isinstance(httpx2.get(f"{url}/api/nothing").json()["error"], str)
+
+
+def test_a_fault_of_ours_is_told_as_one_and_nothing_of_its_inside(monkeypatch):
+    service = service_of(Puppet(lambda _: final("Hello.")))
+
+    def broken():
+        raise ZeroDivisionError("what only the log may say")
+
+    monkeypatch.setattr(service.models, "installed", broken)
+    with running(service) as url:
+        answer = httpx2.get(f"{url}/v1/models")
+        assert (answer.status_code, answer.json()["error"]["type"]) == (500, "server_error")
+        assert "only the log" not in answer.text
+        assert httpx2.get(f"{url}/health").status_code == 200

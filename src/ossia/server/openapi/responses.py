@@ -48,6 +48,7 @@ _FORMAT = either(
     typed("json_object", {}),
     typed("json_schema", {"name": TEXT, "schema": typed("object", {})}, {"strict": maybe(FLAG)}),
 )
+_STOP = {**TEXT, "minLength": 1}
 _METADATA = {"type": "object", "maxProperties": 16, "additionalProperties": {**TEXT, "maxLength": 512}} | {
     "propertyNames": {"maxLength": 64}
 }
@@ -62,7 +63,12 @@ _GIVEN: Fields = {
     "tool_choice": _CHOICE,
     "parallel_tool_calls": FLAG,
     "reasoning": shape(
-        {}, {"effort": maybe(_EFFORT), "summary": maybe(words("auto", "concise", "detailed"))}
+        {},
+        {
+            "effort": maybe(_EFFORT),
+            "summary": maybe(words("auto", "concise", "detailed", "none")),
+            "max_tokens": maybe(wholes(0, 2**31)),
+        },
     ),
     "text": shape({}, {"format": maybe(_FORMAT), "verbosity": maybe(words("low", "medium", "high"))}),
     "truncation": words("auto", "disabled"),
@@ -85,6 +91,11 @@ SCHEMAS: Fields = {
             "top_p": numbers(0, 1),
             "top_logprobs": wholes(0, 20),
             "seed": WHOLE,
+            "stop": either(_STOP, many(_STOP)),
+            "top_k": wholes(0, 2**31),
+            "min_p": numbers(0, 1),
+            "presence_penalty": numbers(-2, 2),
+            "frequency_penalty": numbers(-2, 2),
             "metadata": ref("Metadata"),
             "service_tier": words("auto", "default", "flex", "scale", "priority"),
             "prompt_cache_key": TEXT,

@@ -19,6 +19,7 @@ from ossia.server.openapi.schema import (
     Fields,
     Schema,
     asked,
+    either,
     many,
     ref,
     shape,
@@ -47,10 +48,10 @@ SCHEMAS: Fields = {
     "NewConversation": asked({}, {"items": many(ref("InputItem")), "metadata": ref("Metadata")}),
     "NewMetadata": shape({"metadata": ref("Metadata")}),
     "NewItems": shape({"items": {**many(ref("InputItem"), least=1), "maxItems": 20}}),
-    "Compacting": asked(
-        {"model": TEXT}, {"input": ref("Input"), "instructions": TEXT, "previous_response_id": TEXT}
+    "CompactRequest": asked(
+        {"model": TEXT, "input": ref("Input")}, {"instructions": TEXT, "previous_response_id": TEXT}
     ),
-    "Input": {"anyOf": [TEXT, many(ref("InputItem"))]},
+    "Input": either({**TEXT, "minLength": 1}, many(ref("InputItem"), least=1)),
     "Harmony": OBJECT,
 }
 
@@ -87,7 +88,7 @@ PATHS: Paths = {
             "compact",
             "Shorten a conversation.",
             answer("What is left.", ref("Compacted")),
-            body=ref("Compacting"),
+            body=ref("CompactRequest"),
         )
     },
     "/v1/responses/input_tokens": {
