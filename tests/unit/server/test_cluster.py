@@ -105,6 +105,30 @@ def test_what_it_refuses_has_its_status_before_anything_is_sent(server, fault, s
         assert "5000" in told.text
 
 
+MESSAGES = {"model": "openai/gpt-oss-120b", "messages": [{"role": "user", "content": "What?"}]}
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/chat"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_other_dialects_pass_it_on_as_well(server, path, stream):
+    fake, url = server
+    for fault, status in (("busy", 429), ("too-long", 400), ("late", 400), ("dead", 503)):
+        fake.fault = fault
+        told = httpx2.post(f"{url}{path}", json={**MESSAGES, "stream": stream}, timeout=PATIENCE_S)
+        assert told.status_code == status
+        assert told.headers.get("retry-after") == ("7" if fault == "busy" else None)
+
+
+def test_log_probabilities_come_through(server):
+    fake, url = server
+    fake.answer = lambda _: final("Yes, it is.")
+    asked = {**MESSAGES, "logprobs": True, "top_logprobs": 2}
+    choice = httpx2.post(f"{url}/v1/chat/completions", json=asked, timeout=PATIENCE_S).json()["choices"][0]
+    told = choice["logprobs"]["content"]
+    assert bytes(b for token in told for b in token["bytes"]) == b"Yes, it is."
+    assert all(token["logprob"] == -2.0 and len(token["top_logprobs"]) == 2 for token in told)
+
+
 @pytest.mark.parametrize("fault", ["cut", "fails", "ends"])
 def test_an_answer_that_breaks_fails_in_the_stream(server, fault):
     fake, url = server
