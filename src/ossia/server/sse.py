@@ -6,6 +6,7 @@ generator, and with it the generation.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -28,10 +29,19 @@ Comment = bytes | Callable[[], bytes]
 """What is sent while there is nothing to say; asked for each time where it changes."""
 
 
+def dumped(data: Mapping[str, Any]) -> bytes:
+    """JSON; also where a client's own values are echoed that orjson does not write: integers beyond 64 bits,
+    halves of surrogate pairs."""
+    try:
+        return orjson.dumps(data)
+    except TypeError:
+        return json.dumps(data, separators=(",", ":")).encode()
+
+
 def encode(data: Mapping[str, Any], event: str | None = None) -> bytes:
     """One event; `event` is its name, where the dialect names its events."""
     name = b"" if event is None else b"event: " + event.encode() + b"\n"
-    return name + b"data: " + orjson.dumps(data) + b"\n\n"
+    return name + b"data: " + dumped(data) + b"\n\n"
 
 
 async def stream(

@@ -1,13 +1,17 @@
 """openai-python against the real server: what responses leave behind, and what may be done with it."""
 
+import asyncio
 import threading
 import time
 from pathlib import Path
 
 import openai
 import pytest
-from puppet import Puppet, call, final, running, service_of
+from agents import Agent, OpenAIConversationsSession, OpenAIResponsesModel, RunConfig, Runner, function_tool
+from puppet import Puppet, call, final, hosted, running, service_of
 
+from ossia.server.operations.gate import Access
+from ossia.server.operations.keys import KeyRing, create
 from ossia.server.store.store import Store
 
 WEATHER = {
@@ -35,8 +39,8 @@ def puppet() -> Puppet:
     return Puppet(answer, seconds_per_token=0.0)
 
 
-def connected(url: str) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
+def connected(url: str, key: str = "none") -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0)
 
 
 @pytest.fixture
@@ -335,3 +339,94 @@ def test_many_follow_one_response(client, puppet):
         thread.join(10)
     assert len(seen) == 5
     assert all(numbers == list(range(len(seen[0]))) for numbers in seen)
+
+
+def test_one_owner_never_finds_what_is_anothers(puppet, tmp_path):
+    ann, bob = (create(tmp_path / "keys", name) for name in ("ann", "bob"))
+    access = Access(KeyRing(tmp_path / "keys"))
+    service = service_of(puppet, store=Store.open(tmp_path / "ossia.db"))
+    with hosted(service, access) as at, connected(at.url, ann) as hers, connected(at.url, bob) as his:
+        made = hers.responses.create(model=MODEL, input="Hi.", include=["reasoning.encrypted_content"])
+        room = hers.conversations.create(items=[{"role": "user", "content": "Hi."}])
+        for look in (
+            lambda: his.responses.retrieve(made.id),
+            lambda: list(his.responses.retrieve(made.id, stream=True)),
+            lambda: his.responses.cancel(made.id),
+            lambda: his.responses.delete(made.id),
+            lambda: his.responses.input_items.list(made.id),
+            lambda: his.get(f"/responses/{made.id}/harmony", cast_to=dict),
+            lambda: his.conversations.retrieve(room.id),
+            lambda: his.conversations.items.list(room.id),
+            lambda: his.conversations.delete(room.id),
+            lambda: his.responses.create(model=MODEL, input="Hi.", conversation=room.id),
+            lambda: his.responses.create(
+                model=MODEL, input=[{"type": "item_reference", "id": made.output[0].id}]
+            ),
+        ):
+            with pytest.raises(openai.NotFoundError):
+                look()
+        with pytest.raises(openai.BadRequestError) as refused:
+            his.responses.create(model=MODEL, input="Hi.", previous_response_id=made.id)
+        assert refused.value.code == "previous_response_not_found"
+        with pytest.raises(openai.BadRequestError) as foreign:
+            his.responses.create(model=MODEL, input=[made.output[0].to_dict()])
+        assert foreign.value.code == "invalid_encrypted_content"
+        assert hers.responses.retrieve(made.id).status == "completed"
+
+
+def test_a_key_that_may_not_see_reasoning_never_does(puppet, tmp_path):
+    blind = create(tmp_path / "keys", "blind", sees_reasoning=False)
+    access = Access(KeyRing(tmp_path / "keys"))
+    service = service_of(puppet, store=Store.open(tmp_path / "ossia.db"))
+    with hosted(service, access) as at, connected(at.url, blind) as client:
+        made = client.responses.create(model=MODEL, input="Rain?", tools=[WEATHER])
+        (called,) = [item for item in made.output if item.type == "function_call"]
+        result = {"type": "function_call_output", "call_id": called.call_id, "output": "yes"}
+        client.responses.create(model=MODEL, input=[result], previous_response_id=made.id, tools=[WEATHER])
+        assert "Look it up." in puppet.prompt_text()
+        shown = [
+            made.to_json(),
+            client.responses.retrieve(made.id).to_json(),
+            *(event.to_json() for event in client.responses.retrieve(made.id, stream=True)),
+        ]
+        assert not [text for text in shown if "Look it up." in text]
+        with pytest.raises(openai.PermissionDeniedError):
+            client.get(f"/responses/{made.id}/harmony", cast_to=dict)
+
+
+def test_a_websocket_needs_the_key_too(puppet, tmp_path):
+    key = create(tmp_path / "keys", "ann")
+    with hosted(service_of(puppet), Access(KeyRing(tmp_path / "keys"))) as at:
+        with connected(at.url, "wrong") as client, pytest.raises(Exception, match="401"):
+            client.responses.connect().enter()
+        with connected(at.url, key) as client, client.responses.connect() as connection:
+            connection.response.create(model=MODEL, input="Hi.")
+            assert connection.recv().type == "response.created"
+
+
+def test_the_agents_sdk_keeps_its_sessions_here(client, puppet):
+    @function_tool
+    def get_weather(place: str) -> str:
+        """The weather of a place."""
+        return f"rain in {place}"
+
+    async def talk() -> list[str]:
+        async with openai.AsyncOpenAI(base_url=str(client.base_url), api_key="none") as theirs:
+            agent = Agent("guide", model=OpenAIResponsesModel(MODEL, theirs), tools=[get_weather])
+            session = OpenAIConversationsSession(openai_client=theirs)
+            quiet = RunConfig(tracing_disabled=True)
+            said = [
+                (await Runner.run(agent, text, session=session, run_config=quiet)).final_output
+                for text in ("Rain?", "And you?")
+            ]
+            await session.pop_item()
+            kept = [item.get("type") for item in await session.get_items()]
+            await session.clear_session()
+            return [*said, *kept]
+
+    first, second, *kept = asyncio.run(talk())
+    assert first == "You said: rain in Busan"
+    assert second == "You said: And you?"
+    turn = ["message", "reasoning", "function_call", "function_call_output", "reasoning", "message"]
+    assert kept == [*turn, "message", "reasoning"]
+    assert puppet.prompt_text().count("rain in Busan") == 2

@@ -1,6 +1,7 @@
 """Streams of events: what goes wrong before the first event or after it, silence, a client that leaves."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -114,3 +115,9 @@ def test_a_client_that_leaves_before_the_first_event_ends_the_generator(monkeypa
 
     asyncio.run(_sent(events(), leaves_after=1, comment_s=0.01))
     assert ended == [True]
+
+
+def test_what_orjson_does_not_write_is_written_too():
+    event = {"type": "x", "whole": 2**70, "half": "\ud800"}
+    told = sse.encode(event, "x")
+    assert json.loads(told.splitlines()[1].removeprefix(b"data: ")) == event

@@ -8,10 +8,10 @@ import asyncio
 import logging
 from typing import Any
 
-import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ossia.errors import InputError, OssiaError, OverloadedError
+from ossia.server import sse
 from ossia.server.bodies import parse_object
 from ossia.server.failures import openai_error
 from ossia.server.responses.state.answers import Answers
@@ -159,4 +159,4 @@ class _Session:
     async def _send(self, event: Wire, lane: object) -> None:
         told = event if lane is None else {**event, "stream_id": lane}
         async with self._sending:
-            await self._socket.send_text(orjson.dumps(told).decode())
+            await self._socket.send_text(sse.dumped(told).decode())
