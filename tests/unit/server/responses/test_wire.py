@@ -1,4 +1,4 @@
-"""What of the Responses API is seen only on the wire: names by header or path, the end of a stream, statuses."""
+"""What of the Responses API shows on the wire alone: names by header or path, how a stream ends, statuses."""
 
 import json
 
