@@ -13,7 +13,7 @@ TORCH := torch==2.13.0
 
 NATIVE_SOURCES := CMakeLists.txt $(wildcard csrc/*.cc csrc/*.h csrc/isa/*.h)
 
-.PHONY: help setup chat test test-slow test-native test-neon test-clients test-vllm oracle check format bench bench-harmony golden clean
+.PHONY: help setup chat test test-slow test-native test-neon test-clients test-fuzz test-vllm oracle check format bench bench-harmony golden clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -47,6 +47,9 @@ test-neon: ## the same for ARM: cross-compiled, then emulated with and without i
 
 oracle: $(VENV)/.oracle $(VENV)/.pocket ## compare live with transformers, openai-harmony and tiktoken
 	@$(BIN)/python -m pytest tests/oracle -m "not slow and not outside" -q
+
+test-fuzz: $(VENV)/.oracle ## ask the server what its OpenAPI document allows and forbids, more than 5,000 times
+	@$(BIN)/python -m pytest tests/oracle/clients -m slow -q
 
 CLIENTS := tests/outside/node/node_modules
 

@@ -44,7 +44,7 @@ def test_nothing_is_there_and_none_is_made(settings: Settings, capsys: Capture) 
 def test_show_counts(settings: Settings, kept: Path, capsys: Capture) -> None:
     assert execute(["store", "show"], App(settings)) == 0
     told = capsys.readouterr().out
-    assert told.startswith("1 responses and 1 conversations with 1 items, ")
+    assert told.startswith("responses: 1, conversations: 1 (items: 1), ")
     assert str(kept) in told
 
 
@@ -65,7 +65,7 @@ def test_export_clear_import(settings: Settings, kept: Path, tmp_path: Path, cap
     assert execute(["store", "export"], App(settings)) == 0
     assert file.read_text() in capsys.readouterr().out
     assert execute(["store", "clear", "--yes"], App(settings)) == 0
-    assert "deleted 1 responses and 1 conversations with 1 items" in capsys.readouterr().out
+    assert "responses 1, conversations 1, items 1" in capsys.readouterr().out
     assert execute(["store", "import", str(file)], App(settings)) == 0
     assert execute(["store", "import", str(file)], App(settings)) == 0
     told = capsys.readouterr().out.splitlines()

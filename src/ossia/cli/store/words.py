@@ -51,7 +51,7 @@ class W(Enum):
     OPT_LIMIT = Text("Show at most N places.", "많아야 N곳을 보입니다.")
     NOTHING = Text("nothing is kept at {path}", "{path}에 보관한 것이 없음")
     KEPT = Text(
-        "{responses} responses and {conversations} conversations with {items} items, {size}, at {path}",
+        "responses: {responses}, conversations: {conversations} (items: {items}), {size}, at {path}",
         "응답 {responses}개, 대화 {conversations}개(항목 {items}개), {size}, {path}",
     )
     NOT_FOUND = Text("not found", "찾지 못함")
@@ -63,6 +63,6 @@ class W(Enum):
     NEEDS_YES = Text("deleting everything at {path} needs a yes", "{path}의 모든 것을 지우려면 확인이 필요함")
     ASK_CLEAR = Text("Delete everything at {path}?", "{path}의 모든 것을 지울까요?")
     CLEARED = Text(
-        "deleted {responses} responses and {conversations} conversations with {items} items from {path}",
+        "deleted from {path}: responses {responses}, conversations {conversations}, items {items}",
         "{path}에서 응답 {responses}개, 대화 {conversations}개(항목 {items}개) 지움",
     )
