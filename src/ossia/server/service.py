@@ -109,6 +109,10 @@ class Models(Protocol):
         """Have it leave the memory as soon as nobody uses it; nothing where it is not there."""
         ...
 
+    def drain(self) -> None:
+        """Refuse who waits for a model, and give up a load under way; who has one keeps it."""
+        ...
+
     async def close(self) -> None: ...
 
 

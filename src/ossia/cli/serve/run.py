@@ -1,6 +1,7 @@
 """From what the options ask for to a running server: keys, models, store, application, host."""
 
 import asyncio
+import os
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import click
 
 from ossia.agent.model import Model
 from ossia.cli.app import App
+from ossia.cli.failures import EXIT_INTERRUPTED
 from ossia.cli.serve.words import W
 from ossia.errors import SettingsError
 from ossia.hub.cluster.connect import aconnect
@@ -76,6 +78,8 @@ async def serve(app: App, wanted: Wanted) -> None:
         _say_where(app, models, _url(wanted.host, listening.getsockname()[1]), keys)
         beginning = asyncio.create_task(_begin(models, host))
         await host.serve([listening])
+        if host.force_exit:
+            os._exit(EXIT_INTERRUPTED)  # a load or a step under way is not waited for
         await beginning
 
 

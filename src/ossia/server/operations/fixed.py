@@ -44,6 +44,9 @@ class FixedModel:
     def unload(self, name: str) -> None:
         """It stays: nobody could load it again."""
 
+    def drain(self) -> None:
+        """Nobody waits for it."""
+
     async def close(self) -> None:
         await self._model.aclose()
 

@@ -7,8 +7,9 @@ error its client can read. A second signal ends everything at once.
 import asyncio
 import signal
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from math import inf
 from types import FrameType
 
 import uvicorn
@@ -89,9 +90,11 @@ class Host(uvicorn.Server):
         for server in self.servers:
             server.close()
         self._service.admission.close()
-        await self._idle_within(self._grace_s)
-        await self._service.models.close()  # answers still under way end with an error
-        await self._idle_within(_LAST_WORDS_S)
+        self._service.models.drain()
+        await self._until(lambda: self._service.admission.idle, self._grace_s)
+        closing = asyncio.ensure_future(self._service.models.close())  # answers under way end with an error
+        await self._until(closing.done)
+        await self._until(lambda: self._service.admission.idle, _LAST_WORDS_S)
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -112,9 +115,9 @@ class Host(uvicorn.Server):
             for kind, handler in before.items():
                 signal.signal(kind, handler)
 
-    async def _idle_within(self, seconds: float) -> None:
-        end = asyncio.get_running_loop().time() + seconds
-        while not (self.force_exit or self._service.admission.idle):
-            if asyncio.get_running_loop().time() >= end:
-                return
-            await asyncio.sleep(0.05)
+    async def _until(self, condition: Callable[[], bool], seconds: float = inf) -> None:
+        """Wait for it, no longer than that, and no more after a second signal."""
+        clock = asyncio.get_running_loop().time
+        end = clock() + seconds
+        while not (self.force_exit or condition()) and clock() < end:
+            await asyncio.sleep(0.02)

@@ -94,14 +94,16 @@ class HubModels:
         async with self._lease(self._catalogue.default, None):
             pass
 
-    async def close(self) -> None:
-        """Free the memory; answers under way end with an error, who waits is refused. A load under way is
-        given up at its next tensor."""
+    def drain(self) -> None:
         self._closed = True
         for waiting in self._queue:
             if not waiting.given.done():
                 waiting.given.set_exception(stopping())
         self._queue.clear()
+
+    async def close(self) -> None:
+        """Free the memory; answers under way end with an error, who waits is refused."""
+        self.drain()
         if self._changing is not None:
             await asyncio.wait({self._changing})
         await self._free()

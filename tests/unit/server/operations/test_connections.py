@@ -90,6 +90,25 @@ def test_the_second_head_on_a_connection_may_not_drip_either(quick, monkeypatch,
         assert healthy(server.url)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS says hello
+        b"\x00\xff" * 100,
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 200_000,
+        b"POST /v1/responses HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1, 2\r\n\r\n",
+        b"POST /v1/responses HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    ],
+    ids=["tls", "bytes", "long header", "two lengths", "two hosts"],
+)
+def test_what_is_no_http_is_400_and_the_server_goes_on(quick, words, dial):
+    with hosted(service_of(quick), head_s=2) as server:
+        client = dial(server.port, words + b"\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            assert b" 400 " in client.recv(4096)
+        assert healthy(server.url)
+
+
 def test_a_body_that_comes_drop_by_drop_is_408(quick, dial):
     with hosted(service_of(quick), Access(body_s=0.3)) as server:
         client = dial(server.port, post(ASK)[:-10])

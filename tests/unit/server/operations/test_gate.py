@@ -62,14 +62,27 @@ def test_a_websocket_needs_the_key_too(puppet, keys):
     assert refused.value.response.status_code == 401
 
 
-def test_a_key_without_reasoning_sees_none(puppet, keys):
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("path", "question"),
+    [
+        ("/v1/responses", {"input": "What is it?", "reasoning": {"summary": "auto"}}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "What is it?"}]}),
+        ("/api/chat", {"messages": [{"role": "user", "content": "What is it?"}], "think": True}),
+        ("/api/generate", {"prompt": "What is it?", "think": True}),
+    ],
+)
+def test_a_key_without_reasoning_sees_none(puppet, keys, path, question, stream):
     secret = create(keys, "a", sees_reasoning=False)
     with hosted(service_of(puppet), Access(KeyRing(keys))) as server:
         answer = httpx2.post(
-            f"{server.url}/v1/responses", json=ASK, headers={"authorization": f"Bearer {secret}"}
+            server.url + path,
+            json={"model": NAME, **question, "stream": stream},
+            headers={"authorization": f"Bearer {secret}"},
         )
-    assert "The answer." in answer.text
-    assert "secret thought" not in answer.text
+    assert answer.status_code == 200
+    assert "answer" in answer.text
+    assert "secret" not in answer.text
 
 
 @pytest.mark.parametrize(

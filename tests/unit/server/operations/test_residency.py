@@ -1,6 +1,7 @@
 """One model in memory: leases, exchange in order, keep-alive, failures that leave a working server."""
 
 import asyncio
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -171,5 +172,46 @@ def test_closing_refuses_who_waits():
                 await waiting
         with pytest.raises(StoppingError):
             await hub.preload()
+
+    asyncio.run(scenario())
+
+
+def test_draining_refuses_who_waits_and_leaves_who_has_it_alone():
+    async def scenario():
+        shelf = Shelf()
+        hub = models(shelf)
+        async with hub.lease("a") as model:
+            waiting = asyncio.create_task(hub.lease("b").__aenter__())
+            await asyncio.sleep(0)
+            hub.drain()
+            with pytest.raises(StoppingError):
+                await waiting
+            assert hub.current() is model
+        assert shelf.loaded == ["a"]
+        await hub.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_load_is_given_up_when_the_server_stops():
+    loading, go_on = threading.Event(), threading.Event()
+
+    class Slow(Shelf):
+        def load(self, found, progress):
+            loading.set()
+            go_on.wait(10)
+            return super().load(found, progress)
+
+    async def scenario():
+        shelf = Slow()
+        hub = models(shelf)
+        waiting = asyncio.create_task(hub.preload())
+        await asyncio.to_thread(loading.wait, 10)
+        hub.drain()
+        with pytest.raises(StoppingError):
+            await waiting
+        go_on.set()
+        await hub.close()
+        assert shelf.loaded == []
 
     asyncio.run(scenario())
