@@ -47,6 +47,7 @@ class Lane:
         SQLite's errors typed."""
         assert not self._closed, "the store is closed"
         done: Future[T] = Future()
+        done.set_running_or_notify_cancel()  # from now on nobody can cancel it
         self._queue.put(_Job(work, done))
         return done
 

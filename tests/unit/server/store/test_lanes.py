@@ -67,6 +67,13 @@ def test_a_file_that_another_process_writes_to_is_busy(lane, path) -> None:
     assert stored(path) == ["b"]
 
 
+def test_what_is_queued_cannot_be_cancelled(lane, path) -> None:
+    done = [insert(lane, value) for value in "abc"]
+    assert not any(future.cancel() for future in done)
+    assert [future.result() for future in done] == [1, 1, 1]
+    assert stored(path) == ["a", "b", "c"]
+
+
 def test_a_closed_lane_takes_nothing(lane) -> None:
     done = insert(lane, "a")
     lane.close()
