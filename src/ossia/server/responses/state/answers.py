@@ -10,7 +10,7 @@ from functools import partial
 from ossia.errors import ConflictError
 from ossia.server.responses.create import Outcome, Prepared, events, prepare
 from ossia.server.responses.state.archive import Archive
-from ossia.server.responses.state.history import Before, read_past, without_references
+from ossia.server.responses.state.history import Before, conversation_of, read_past, without_references
 from ossia.server.responses.state.items import input_items, text_of
 from ossia.server.responses.state.records import packed_steps, saved_items, saved_turn
 from ossia.server.responses.state.runs import Run, Runs, Wire
@@ -40,7 +40,7 @@ class Answers:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.archive = Archive(service.store, Runs(service.tasks))
-        self._busy: set[tuple[str, str]] = set()  # conversations that are being added to
+        self._busy: set[tuple[str, str | None]] = set()  # conversations that are being added to
 
     async def begin(
         self,
@@ -55,16 +55,16 @@ class Answers:
         Raises what `prepare` and `read_past` raise, and ConflictError where its conversation is being added
         to by another.
         """
-        asked = await self.ask(caller, body, open_names=open_names, kept=kept)
+        room = self._enter(caller, body)  # before its items are read, which another may be adding to
         try:
-            self._lock(asked)
-        except ConflictError:
-            asked.prepared.place.give_up()
-            raise
-        try:
-            return await self._start(asked)
+            asked = await self.ask(caller, body, open_names=open_names, kept=kept)
+            try:
+                return await self._start(asked)
+            except BaseException:
+                asked.prepared.place.give_up()
+                raise
         except BaseException:
-            self._leave(asked)
+            self._busy.discard(room)
             raise
 
     async def ask(
@@ -90,12 +90,16 @@ class Answers:
         self, caller: Caller, body: Wire, *, kept: Mapping[str, StoredResponse] | None = None
     ) -> StoredResponse:
         """Take a request in without answering it: a complete response without a word, to be gone on from."""
-        asked = await self.ask(caller, body, kept=kept)
-        asked.prepared.place.give_up()
-        record = self._record(asked, asked.prepared.body("completed", completed_at=int(time.time())))
-        if asked.stored:
-            await self.archive.put(record, self._added(asked, record))
-        return record
+        room = self._enter(caller, body)
+        try:
+            asked = await self.ask(caller, body, kept=kept)
+            asked.prepared.place.give_up()
+            record = self._record(asked, asked.prepared.body("completed", completed_at=int(time.time())))
+            if asked.stored:
+                await self.archive.put(record, self._added(asked, record))
+            return record
+        finally:
+            self._busy.discard(room)
 
     async def _start(self, asked: Asked) -> Run:
         prepared, background = asked.prepared, asked.prepared.request.background
@@ -160,23 +164,23 @@ class Answers:
         ]
         return [*given, *made]
 
-    def _lock(self, asked: Asked) -> None:
-        if (id := asked.before.conversation_id) is None:
-            return
-        key = (asked.caller.owner, id)
-        if key in self._busy:
+    def _enter(self, caller: Caller, body: Wire) -> tuple[str, str | None]:
+        """Keep others out of the conversation a request goes on in, if it does."""
+        room = (caller.owner, conversation_of(body))
+        if room in self._busy:
             raise ConflictError(
                 "Another response is being added to this conversation.",
-                value=id,
+                value=room[1],
                 remedy="Try again when it has ended.",
                 param="conversation",
             )
-        self._busy.add(key)
+        if room[1] is not None:
+            self._busy.add(room)
+        return room
 
     def _leave(self, asked: Asked) -> None:
         asked.prepared.place.give_up()
-        if asked.before.conversation_id is not None:
-            self._busy.discard((asked.caller.owner, asked.before.conversation_id))
+        self._busy.discard((asked.caller.owner, asked.before.conversation_id))
 
 
 async def _steps(asked: Asked) -> str:

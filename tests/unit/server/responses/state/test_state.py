@@ -158,6 +158,7 @@ def test_one_response_at_a_time_is_added_to_a_conversation(serving):
         client.post(f"/responses/{begun['id']}/cancel")
         assert client.get(f"/conversations/{room}/items").json()["data"] == []
         puppet._pause = 0
+        assert client.post("/responses", json={**body, "input": 7}).status_code == 400
         assert client.post("/responses", json=body).status_code == 200
         assert len(client.get(f"/conversations/{room}/items").json()["data"]) == 2
 
