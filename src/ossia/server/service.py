@@ -21,7 +21,7 @@ from typing import Any, Protocol, Unpack
 
 from starlette.requests import HTTPConnection
 
-from ossia.agent.events import Event, Finished, Note
+from ossia.agent.events import Event, Finished, Note, PromptProgress
 from ossia.agent.limits import Limits
 from ossia.agent.model import Model
 from ossia.agent.steering.options import AnswerOptions
@@ -228,7 +228,9 @@ class Service:
         try:
             async with aclosing(model.aanswer(conversation, **options)) as events:
                 async for event in events:
-                    if isinstance(event, Finished):
+                    if isinstance(event, PromptProgress):
+                        caller.record.reading = event
+                    elif isinstance(event, Finished):
                         last = event
                         self.recall.remember(caller.owner, event.conversation)
                         self._account(caller.record, model, last, last.reason)

@@ -41,7 +41,7 @@ class Completions:
         work = _Work(self._service, place, caller, asked)
         try:
             if asked.stream:
-                return await sse.stream(work.chunks(), failure=_failure)
+                return await sse.stream(work.chunks(), comment=caller.record.comment, failure=_failure)
             response = await sse.until_gone(request, work.whole())
         except BaseException:
             place.give_up()

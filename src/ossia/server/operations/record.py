@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from ossia.agent.events import Usage
+from ossia.agent.events import PromptProgress, Usage
 
 
 def new_request_id() -> str:
@@ -29,11 +29,18 @@ class Record:
     usage: Usage | None = None
     text: list[str] | None = None  # prompts and answers, only where the log is to have them
     over: bool = False  # the request itself has ended
+    reading: PromptProgress | None = None  # how far the prompt has been read
     begun: float = field(default_factory=time.monotonic)
 
     def add(self, usage: Usage) -> None:
         """Count another answer."""
         self.usage = usage if self.usage is None else _sum(self.usage, usage)
+
+    def comment(self) -> bytes:
+        """What a stream of events says in its silence: how far the prompt is read, where that is known."""
+        if self.reading is None or self.reading.done >= self.reading.total:
+            return b": waiting\n\n"
+        return f": reading the prompt, {self.reading.done} of {self.reading.total} tokens\n\n".encode()
 
     def line(self) -> dict[str, Any]:
         """The log's line, without what is not known."""

@@ -1,17 +1,21 @@
 """Hostile and clumsy clients: too slow to send, too slow to read, too many, half gone; the server goes on."""
 
+import asyncio
 import contextlib
 import json
 import socket
 import time
+from functools import partial
 
 import httpx2
 import pytest
 from puppet import NAME, Puppet, final, hosted, service_of
 
+from ossia.model.sampling import PromptProgress
 from ossia.server.operations.admission import Admission
 from ossia.server.operations.connections import allow_files
 from ossia.server.operations.gate import Access
+from ossia.server.sse import stream
 
 IDLE = 1000
 ASK = {"model": NAME, "input": "What is it?", "stream": True}
@@ -210,3 +214,20 @@ def test_two_hundred_clients_that_disconnect_leave_nothing(path, dial):
         wait_until(lambda: talker.left == len(talker.prompts))
         wait_until(lambda: server.tasks() <= before)
         assert healthy(server.url)
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/chat/completions"])
+def test_comments_say_how_far_a_long_prompt_is_read(path, monkeypatch):
+    class Reader(Puppet):
+        async def _play(self, ids, params, cached):
+            yield PromptProgress(512, 10_000)
+            await asyncio.sleep(1.0)
+            async for item in super()._play(ids, params, cached):
+                yield item
+
+    monkeypatch.setattr("ossia.server.sse.stream", partial(stream, comment_s=0.1))
+    body = {**ASK, "messages": [{"role": "user", "content": "What is it?"}]}
+    with hosted(service_of(Reader(lambda _: final("Yes.")))) as server:
+        text = httpx2.post(server.url + path, json=body).text
+    assert "\n: reading the prompt, 512 of 10000 tokens\n\n" in f"\n{text}"
+    assert "Yes" in text

@@ -53,9 +53,10 @@ def routes(service: Service) -> list[BaseRoute]:
 async def create(answers: Answers, request: Request) -> Response:
     """Answer a request: at once, as a stream, or in the background."""
     body = await read_json(request)
-    run = await answers.begin(caller_of(request), body, open_names=wants_open_names(request))
+    caller = caller_of(request)
+    run = await answers.begin(caller, body, open_names=wants_open_names(request))
     if body.get("stream"):
-        return await sse.stream(_encoded(run, owned=True), failure=_failure)
+        return await sse.stream(_encoded(run, owned=True), comment=caller.record.comment, failure=_failure)
     if run.background:
         return JSONResponse(run.response)
     try:
