@@ -109,4 +109,5 @@ def test_a_signal_ends_a_real_server_well(tmp_path):
         process.send_signal(signal.SIGTERM)
         rest, errors = process.stdout.read(), process.communicate(timeout=20)[1]
     assert process.returncode == 0, errors
-    assert "Ollama" in rest
+    assert f"OPENAI_BASE_URL={url}/v1" in rest
+    assert f"ossia launch --port {url.rsplit(':', 1)[1]} codex" in rest

@@ -24,7 +24,7 @@ from ossia.server.operations.catalogue import Catalogue
 from ossia.server.operations.connections import allow_files
 from ossia.server.operations.fixed import FixedModel
 from ossia.server.operations.gate import Access, is_loopback
-from ossia.server.operations.hosting import Host, bind
+from ossia.server.operations.hosting import PORT, Host, bind
 from ossia.server.operations.journal import Journal, Level
 from ossia.server.operations.keys import KeyRing, keys_path
 from ossia.server.operations.residency import HubModels
@@ -33,7 +33,7 @@ from ossia.server.service import Models, Service
 from ossia.server.store.database import store_path
 from ossia.server.store.store import Store
 
-_PORT_OF_LAUNCH = 11500
+_CALLABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _BAR = 30  # characters of the bar that shows the loading
 
 
@@ -75,7 +75,7 @@ async def serve(app: App, wanted: Wanted) -> None:
         host = Host(
             build_app(service, access), service, grace_s=wanted.grace_s, max_body_bytes=wanted.max_body_bytes
         )
-        _say_where(app, models, _url(wanted.host, listening.getsockname()[1]), keys)
+        _say_where(app, models, wanted.host, listening.getsockname()[1], keys)
         beginning = asyncio.create_task(_begin(models, host))
         await host.serve([listening])
         if host.force_exit:
@@ -161,12 +161,14 @@ def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _say_where(app: App, models: Models, url: str, keys: KeyRing) -> None:
-    """What is served, and three lines how to use it."""
-    port = int(url.rsplit(":", 1)[-1])
-    click.echo(app.say(W.SERVING, model=models.resolve(None), url=url))
-    click.echo(app.say(W.USE_OPENAI, url=url, secret="…" if keys.needed else "none"))
+def _say_where(app: App, models: Models, host: str, port: int, keys: KeyRing) -> None:
+    """What is served, and three lines how to use it: from here, where the address is not one to call."""
+    url = _url(_CALLABLE.get(host, host), port)
+    options = "" if port == PORT else f" --port {port}"
+    key = " --key …" if keys.needed else ""
+    click.echo(app.say(W.SERVING, model=models.resolve(None), url=_url(host, port)))
+    click.echo(app.say(W.USE_OPENAI, url=url, secret="…" if key else "none"))
     click.echo(app.say(W.USE_OLLAMA, url=url))
-    click.echo(app.say(W.USE_AGENT, port="" if port == _PORT_OF_LAUNCH else f" --port {port}"))
+    click.echo(app.say(W.USE_AGENT, options=options + key))
     click.echo(app.say(W.STOP_HINT))
     sys.stdout.flush()

@@ -74,7 +74,8 @@ class W(Enum):
     )
     USE_OLLAMA = Text("  Ollama's clients:  OLLAMA_HOST={url}", "  Ollama 클라이언트:  OLLAMA_HOST={url}")
     USE_AGENT = Text(
-        "  a coding agent:    ossia launch codex{port}", "  코딩 에이전트:      ossia launch codex{port}"
+        "  a coding agent:    ossia launch{options} codex",
+        "  코딩 에이전트:      ossia launch{options} codex",
     )
     STOP_HINT = Text("Ctrl-C stops.", "Ctrl-C로 멈춥니다.")
     NO_KEY = Text(
