@@ -58,6 +58,8 @@ def _take(draft: Draft, message: Mapping[str, Any], where: str, content_of: Cont
     if role not in ROLES:
         raise wrong(where, f"unknown role {role!r}", role, ROLES)
     content = content_of(message.get("content"), where)
+    if content is None and role == "function":
+        content = ""
     if content is None:
         raise wrong(where, f"a {role} message without content", None, "text, or a list of parts")
     name = text_of(message, "name", where)

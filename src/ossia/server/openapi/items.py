@@ -89,7 +89,7 @@ SCHEMAS: Fields = {
     "Usage": shape(
         {
             "input_tokens": COUNT,
-            "input_tokens_details": shape({"cached_tokens": COUNT}),
+            "input_tokens_details": shape({"cached_tokens": COUNT, "cache_write_tokens": COUNT}),
             "output_tokens": COUNT,
             "output_tokens_details": shape({"reasoning_tokens": COUNT}),
             "total_tokens": COUNT,

@@ -87,7 +87,8 @@ class InputReader:
             self._take_call(item, where)
         elif kind in RESULTS:
             text = self._output(item.get("output"), f"{where}.output")
-            self._draft.result(text, needed(item, "call_id", where), None, where)
+            call_id, name = text_of(item, "call_id", where), text_of(item, "name", where)
+            self._draft.result(text, call_id, name, where)
         elif kind == "item_reference":
             raise NotFoundError(
                 f"{where}: no item {item.get('id')!r} is stored here",

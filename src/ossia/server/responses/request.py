@@ -38,7 +38,7 @@ _RANGES = {
 }
 _CHOICES = {
     "truncation": ("auto", "disabled"),
-    "service_tier": ("auto", "default", "flex", "scale", "priority"),
+    "service_tier": ("auto", "default", "flex", "scale", "priority", "fast", "ultrafast"),
     "text.verbosity": ("low", "medium", "high"),
     "reasoning.summary": ("auto", "concise", "detailed", "none"),
     "reasoning.generate_summary": ("auto", "concise", "detailed", "none"),

@@ -109,7 +109,7 @@ def test_usage():
     usage = Usage(prompt_tokens=9, cached_tokens=4, output_tokens=5, reasoning_tokens=2)
     assert usage_body(usage) == {
         "input_tokens": 9,
-        "input_tokens_details": {"cached_tokens": 4},
+        "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 0},
         "output_tokens": 5,
         "output_tokens_details": {"reasoning_tokens": 2},
         "total_tokens": 14,
