@@ -71,10 +71,10 @@ def talker():
 
 
 def test_a_head_that_comes_drop_by_drop_is_cut_off(quick, dial):
-    with hosted(service_of(quick), head_s=0.3) as server:
+    with hosted(service_of(quick), head_s=0.6) as server:
         client = dial(server.port, b"GET /health HTTP/1.1\r\n")
         with contextlib.suppress(ConnectionError):
-            for _ in range(100):
+            for _ in range(150):
                 client.sendall(b"X-A: b\r\n")
                 time.sleep(0.01)
         assert is_cut(client)
@@ -85,7 +85,7 @@ def test_a_head_that_comes_drop_by_drop_is_cut_off(quick, dial):
 
 def test_the_second_head_on_a_connection_may_not_drip_either(quick, monkeypatch, dial):
     monkeypatch.setattr("ossia.server.operations.connections.KEEP_ALIVE_S", 0)
-    with hosted(service_of(quick), head_s=0.3) as server:
+    with hosted(service_of(quick), head_s=0.6) as server:
         client = dial(server.port, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nGET /health HT")
         assert b"200 OK" in client.recv(4096)
         with contextlib.suppress(ConnectionError):
@@ -121,8 +121,8 @@ def test_a_body_that_comes_drop_by_drop_is_408(quick, dial):
 
 
 def test_an_answer_may_take_longer_than_a_head_and_a_body():
-    quickly = Puppet(lambda _: final("word " * 100), seconds_per_token=0.01)
-    with hosted(service_of(quickly), Access(body_s=0.2, write_s=0.5), head_s=0.2) as server:
+    quickly = Puppet(lambda _: final("word " * 150), seconds_per_token=0.01)
+    with hosted(service_of(quickly), Access(body_s=0.6), head_s=0.6) as server:
         answer = httpx2.post(f"{server.url}/v1/responses", json=ASK)
         assert "response.completed" in answer.text
 
