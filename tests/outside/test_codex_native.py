@@ -34,8 +34,8 @@ from ossia.settings import load_settings
 
 pytestmark = [pytest.mark.outside, pytest.mark.slow]
 CALLS = 3
-TOKENS = 5000  # of one answer
-SESSIONS = 12
+TOKENS = 2500  # of one answer
+SESSIONS = 20
 UNFED = 12
 FINAL = {
     "type": "object",
@@ -93,7 +93,7 @@ def test_it_replies_to_every_call_and_only_new_tokens_are_computed(
         for _ in range(SESSIONS):
             service.answered = 0
             tap.exchanges.clear()
-            done = agent.launch(url, "codex", "exec", "--skip-git-repo-check", "Look around.", seconds=300)
+            done = agent.launch(url, "codex", "exec", "--skip-git-repo-check", "Look around.", seconds=900)
             with capsys.disabled():
                 check_session(tap.exchanges)
             if done.returncode == 0:
