@@ -15,16 +15,22 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 from openai.types.conversations import Conversation, ConversationItem
 from openai.types.conversations.conversation_create_params import ConversationCreateParams
+from openai.types.conversations.item_list_params import ItemListParams
 from openai.types.responses import (
     CompactedResponse,
     Response,
     ResponseItem,
     ResponseStreamEvent,
 )
+from openai.types.responses.input_item_list_params import InputItemListParams
 from openai.types.responses.input_token_count_params import InputTokenCountParams
 from openai.types.responses.input_token_count_response import InputTokenCountResponse
 from openai.types.responses.response_compact_params import ResponseCompactParams
 from openai.types.responses.response_create_params import ResponseCreateParamsBase
+from openai.types.responses.response_retrieve_params import (
+    ResponseRetrieveParamsBase,
+    ResponseRetrieveParamsStreaming,
+)
 from puppet import NAME, Puppet, call, final, running, service_of
 from pydantic import TypeAdapter
 
@@ -260,6 +266,28 @@ def test_the_other_requests_take_every_field(server, path, type_, model):
             except (AssertionError, ValueError) as error:
                 wrong.append(f"{what}\n{error!r:.600}")
     assert not wrong, f"{len(wrong)} wrong:\n" + "\n\n".join(wrong[:8])
+
+
+@pytest.mark.parametrize(
+    ("path", "type_"),
+    [
+        ("/responses/RESPONSE", ResponseRetrieveParamsBase),
+        ("/responses/RESPONSE", ResponseRetrieveParamsStreaming),
+        ("/responses/RESPONSE/input_items", InputItemListParams),
+        ("/conversations/CONVERSATION/items", ItemListParams),
+    ],
+)
+def test_what_is_kept_is_read_with_every_question(server, path, type_):
+    for name, id in server.names.items():
+        path = path.replace(name, id)
+    for field in set(WALK.fields(type_)) - {"after"}:  # an item that is not there is refused
+        for value in WALK.of_field(type_, field):
+            asked = {f"{field}[]" if isinstance(value, list) else field: value}
+            streams = {"stream": True} if type_ is ResponseRetrieveParamsStreaming else {}
+            answer = server.client.get(path, params={**asked, **streams})
+            assert answer.status_code == 200, f"{asked}: {answer.text}"
+            if answer.headers["content-type"].startswith("text/event-stream"):
+                check_events(answer.text)
 
 
 @pytest.mark.parametrize("field", fields_of(CompletionCreateParamsBase))
