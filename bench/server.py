@@ -32,8 +32,8 @@ from ossia.backends.base import Capabilities
 from ossia.hub.load import load
 from ossia.model.sampling import SamplingParams, Token
 from ossia.server.app import build_app
+from ossia.server.models.fixed import FixedModel
 from ossia.server.operations.admission import Admission
-from ossia.server.operations.fixed import FixedModel
 from ossia.server.service import Service
 from ossia.tokenizer import load_o200k_harmony
 

@@ -27,7 +27,7 @@ from ossia.model.checkpoint import open_checkpoint
 from ossia.model.config import load_config
 from ossia.model.sampling import SamplingParams, Token
 from ossia.model.weights import load_weights
-from ossia.server.operations.fixed import FixedModel
+from ossia.server.models.fixed import FixedModel
 from ossia.server.service import Service
 from ossia.tokenizer import load_checkpoint_tokenizer
 

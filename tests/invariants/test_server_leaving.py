@@ -20,8 +20,8 @@ from ossia.backends.native import NativeBackend
 from ossia.bench.make import make_checkpoint
 from ossia.hub.load import load
 from ossia.server.app import build_app
+from ossia.server.models.fixed import FixedModel
 from ossia.server.operations.admission import Admission
-from ossia.server.operations.fixed import FixedModel
 from ossia.server.service import Service
 from ossia.settings import load_settings
 

@@ -28,8 +28,9 @@ from ossia.bench.make import make_checkpoint
 from ossia.harmony.grammar import JsonSchema
 from ossia.harmony.messages import Conversation
 from ossia.hub.load import load
-from ossia.server.operations.fixed import FixedModel
-from ossia.server.service import Caller, Service
+from ossia.server.models.fixed import FixedModel
+from ossia.server.operations.caller import Caller
+from ossia.server.service import Service
 from ossia.settings import load_settings
 
 pytestmark = [pytest.mark.outside, pytest.mark.slow]

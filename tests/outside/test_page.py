@@ -9,7 +9,7 @@ import pytest
 from browser import browser
 from puppet import Puppet, call, final, running, service_of
 
-from ossia.server.operations.gate import Access, Gate
+from ossia.server.front.gate import Access, Gate
 from ossia.server.operations.keys import KeyRing, create
 
 pytestmark = pytest.mark.outside

@@ -14,10 +14,10 @@ from starlette.routing import BaseRoute
 from ossia.errors import NotFoundError, OssiaError
 from ossia.server.chat.routes import routes as chat_routes
 from ossia.server.failures import headers_of, ollama_error, openai_error
+from ossia.server.front.gate import REQUEST_ID, Access, Gate
+from ossia.server.front.routes import routes as operations_routes
 from ossia.server.ollama.routes import routes as ollama_routes
 from ossia.server.openapi.document import routes as document_routes
-from ossia.server.operations.gate import REQUEST_ID, Access, Gate
-from ossia.server.operations.routes import routes as operations_routes
 from ossia.server.page.routes import routes as page_routes
 from ossia.server.responses.state.routes import routes as responses_routes
 from ossia.server.service import Service

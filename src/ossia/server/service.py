@@ -15,11 +15,9 @@ import time
 from asyncio import timeout
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date
-from typing import Any, Protocol, Unpack
-
-from starlette.requests import HTTPConnection
+from typing import Any, Unpack
 
 from ossia.agent.events import Event, Finished, Note, PromptProgress
 from ossia.agent.limits import Limits
@@ -27,9 +25,10 @@ from ossia.agent.model import Model
 from ossia.agent.steering.options import AnswerOptions
 from ossia.errors import OverloadedError
 from ossia.harmony.messages import Conversation
-from ossia.model.config import ModelConfig
 from ossia.server.extension import tokens_per_second
+from ossia.server.models.entry import Models
 from ossia.server.operations.admission import Admission, Ticket
+from ossia.server.operations.caller import Caller
 from ossia.server.operations.journal import Journal
 from ossia.server.operations.metrics import Metrics
 from ossia.server.operations.record import Record
@@ -38,82 +37,6 @@ from ossia.server.sealing import Sealer
 from ossia.server.store.store import Store
 
 _ENDING_S = 10.0  # for what runs in the background, once the model is gone
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks. `owner` is "" where no key is needed; one owner never sees what another stored.
-
-    `sees_reasoning`: whether the raw chain of thought may be shown to them. `at_once`: how many of their
-    requests may be under way, None for no limit of their own. `record`: this request's account.
-    """
-
-    owner: str = ""
-    sees_reasoning: bool = True
-    at_once: int | None = None
-    record: Record = field(default_factory=Record, compare=False, repr=False)
-
-
-def caller_of(connection: HTTPConnection) -> Caller:
-    """Who asks, as the middleware found them."""
-    return getattr(connection.state, "caller", None) or Caller()
-
-
-@dataclass(frozen=True, slots=True)
-class ModelEntry:
-    """One installed model as lists show it; `created` in seconds since 1970, `size_bytes` on the disk.
-
-    `expires_at`, of the one in memory: when it leaves it, in seconds since 1970, if nobody asks; None: stays.
-    `format` of its files and its `config`, where they are known.
-    """
-
-    name: str
-    created: int = 0
-    size_bytes: int = 0
-    source: str = ""
-    context_length: int | None = None
-    expires_at: float | None = None
-    format: str = ""
-    config: ModelConfig | None = None
-
-
-class Models(Protocol):
-    """Which models are installed, and which one is in memory."""
-
-    def installed(self) -> list[ModelEntry]: ...
-
-    def resident(self) -> ModelEntry | None:
-        """The one in memory now."""
-        ...
-
-    def current(self) -> Model | None:
-        """The same, to look at (its counters), not to ask: that needs a lease."""
-        ...
-
-    def loading(self) -> tuple[str, float] | None:
-        """The name of the model that is being loaded, and which part of it is (0 to 1); None for none."""
-        ...
-
-    def resolve(self, name: str | None) -> str:
-        """The name of the model that any spelling of it means, the default one for None; raises
-        ModelNotFoundError."""
-        ...
-
-    def lease(self, name: str, keep_alive_s: float | None = None) -> AbstractAsyncContextManager[Model]:
-        """The model in memory for as long as the block runs, loaded first where it is not. `name` as
-        `resolve` gave it. `keep_alive_s`: how long it stays after the last lease, below 0 for ever, None for
-        the server's own. Raises what loading raises. A lease inside a lease may wait for ever."""
-        ...
-
-    def unload(self, name: str) -> None:
-        """Have it leave the memory as soon as nobody uses it; nothing where it is not there."""
-        ...
-
-    def drain(self) -> None:
-        """Refuse who waits for a model, and give up a load under way; who has one keeps it."""
-        ...
-
-    async def close(self) -> None: ...
 
 
 class Place:

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "unit" / "server"))
 
 from puppet import NAME, Puppet, call, final, model_of, running, service_of
 
-from ossia.server.operations.fixed import FixedModel
+from ossia.server.models.fixed import FixedModel
 from ossia.server.service import Service
 
 COMPLIANT = "o3-stand-in"  # llm-comply tests reasoning only on models it takes for reasoning ones

@@ -10,7 +10,7 @@ import pytest
 from agents import Agent, OpenAIConversationsSession, OpenAIResponsesModel, RunConfig, Runner, function_tool
 from puppet import Puppet, call, final, hosted, running, service_of
 
-from ossia.server.operations.gate import Access
+from ossia.server.front.gate import Access
 from ossia.server.operations.keys import KeyRing, create
 from ossia.server.store.store import Store
 

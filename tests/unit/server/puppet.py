@@ -22,9 +22,9 @@ from ossia.errors import BackendError, ContextLengthError
 from ossia.harmony.grammar import GrammarCompiler
 from ossia.model.sampling import PromptProgress, SamplingParams, Token
 from ossia.server.app import build_app
-from ossia.server.operations.fixed import FixedModel
-from ossia.server.operations.gate import Access
-from ossia.server.operations.hosting import Host, bind
+from ossia.server.front.gate import Access
+from ossia.server.front.hosting import Host, bind
+from ossia.server.models.fixed import FixedModel
 from ossia.server.service import Service
 from ossia.tokenizer import Tokenizer, load_o200k_harmony
 

@@ -10,7 +10,7 @@ import pytest
 from puppet import running
 
 import ossia
-from ossia.server.operations.fixed import FixedModel
+from ossia.server.models.fixed import FixedModel
 from ossia.server.service import Service
 from ossia.tokenizer import load_o200k_harmony
 

@@ -15,7 +15,7 @@ from ossia.cli.launch.words import W
 from ossia.errors import SettingsError
 from ossia.hub.cache import write_atomic
 from ossia.hub.default import choose_default
-from ossia.server.operations.hosting import PORT
+from ossia.server.front.hosting import PORT
 from ossia.settings import child_environment
 
 

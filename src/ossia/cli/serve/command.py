@@ -21,9 +21,9 @@ from ossia.cli.messages import M
 from ossia.cli.serve.durations import parse_duration
 from ossia.cli.serve.run import Wanted, serve
 from ossia.cli.serve.words import W
+from ossia.server.front.gate import MAX_BODY_BYTES
+from ossia.server.front.hosting import GRACE_S, HOST, PORT
 from ossia.server.operations.admission import RUNNING, WAITING
-from ossia.server.operations.gate import MAX_BODY_BYTES
-from ossia.server.operations.hosting import GRACE_S, HOST, PORT
 from ossia.server.operations.journal import LEVELS
 from ossia.settings import parse_size
 

@@ -19,17 +19,18 @@ from ossia.hub.load import load
 from ossia.hub.progress import Progress
 from ossia.hub.sources import FoundModel
 from ossia.server.app import build_app
+from ossia.server.front.connections import allow_files
+from ossia.server.front.gate import Access, is_loopback
+from ossia.server.front.hosting import PORT, Host, bind
+from ossia.server.models.catalogue import Catalogue
+from ossia.server.models.entry import Models
+from ossia.server.models.fixed import FixedModel
+from ossia.server.models.residency import HubModels
 from ossia.server.operations.admission import Admission
-from ossia.server.operations.catalogue import Catalogue
-from ossia.server.operations.connections import allow_files
-from ossia.server.operations.fixed import FixedModel
-from ossia.server.operations.gate import Access, is_loopback
-from ossia.server.operations.hosting import PORT, Host, bind
 from ossia.server.operations.journal import Journal, Level
 from ossia.server.operations.keys import KeyRing, keys_path
-from ossia.server.operations.residency import HubModels
 from ossia.server.sealing import Sealer
-from ossia.server.service import Models, Service
+from ossia.server.service import Service
 from ossia.server.store.database import store_path
 from ossia.server.store.store import Store
 

@@ -22,7 +22,8 @@ from ossia.server.chat.choice import Choice
 from ossia.server.chat.request import ChatRequest, read_request
 from ossia.server.failures import openai_error
 from ossia.server.opening import open_conversation
-from ossia.server.service import Caller, Place, Service, caller_of
+from ossia.server.operations.caller import Caller, caller_of
+from ossia.server.service import Place, Service
 
 _GONE = 499  # nobody reads it: the client has left
 

@@ -5,7 +5,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ossia.server.service import ModelEntry, Models, Service
+from ossia.server.models.entry import ModelEntry, Models
+from ossia.server.service import Service
 
 
 class ModelList:

@@ -16,7 +16,8 @@ from ossia.server.failures import ollama_error
 from ossia.server.ollama.asked import Asked
 from ossia.server.ollama.dialogue import Dialogue, context_of
 from ossia.server.ollama.pieces import Kind, Piece, Teller, joined
-from ossia.server.service import Caller, Place, Service
+from ossia.server.operations.caller import Caller
+from ossia.server.service import Place, Service
 from ossia.server.sse import stream, until_gone
 
 NDJSON = "application/x-ndjson"

@@ -7,8 +7,8 @@ from typing import Any
 
 from ossia.model.config import ModelConfig
 from ossia.model.plan import count_parameters
+from ossia.server.models.entry import ModelEntry
 from ossia.server.ollama.spelling import spelled
-from ossia.server.service import ModelEntry
 
 ARCHITECTURE = "gptoss"
 CAPABILITIES = ("completion", "tools", "thinking")

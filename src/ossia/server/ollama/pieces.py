@@ -22,7 +22,7 @@ from ossia.agent.events import (
 from ossia.agent.logprobs import Likely, TokenLogprob
 from ossia.server.extension import FIELD, extension, progress
 from ossia.server.ollama.asked import Asked
-from ossia.server.service import Caller
+from ossia.server.operations.caller import Caller
 
 Kind = Literal["chat", "generate"]
 _FUNCTIONS = "functions."

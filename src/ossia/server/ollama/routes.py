@@ -10,13 +10,15 @@ from starlette.routing import BaseRoute, Route
 from ossia.errors import ForbiddenError, InputError, ModelNotFoundError
 from ossia.server.bodies import read_json
 from ossia.server.failures import ollama_error
+from ossia.server.models.entry import ModelEntry
 from ossia.server.ollama.answering import NDJSON, Line, answer, encoded, respond, told
 from ossia.server.ollama.asked import Asked, model_name, read_asked, streams
 from ossia.server.ollama.dialogue import read_chat, read_prompt
 from ossia.server.ollama.listing import description, process, tag
 from ossia.server.ollama.pieces import Kind, Piece
 from ossia.server.ollama.spelling import resolved
-from ossia.server.service import ModelEntry, Service, caller_of
+from ossia.server.operations.caller import caller_of
+from ossia.server.service import Service
 
 VERSION = "0.13.5"
 """Ollama's version whose API this is: its clients ask before they use what is new."""

@@ -4,7 +4,7 @@ import re
 
 from ossia.errors import ModelNotFoundError
 from ossia.hub.names import canonical
-from ossia.server.service import Models
+from ossia.server.models.entry import Models
 
 _PUBLISHED = re.compile(r"openai/(gpt-oss(?:-safeguard)?)-(20b|120b)")
 _LATEST = ":latest"

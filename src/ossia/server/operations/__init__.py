@@ -1,1 +1,1 @@
-"""How the server is run: who may ask, how much at once, which model is in memory, what is counted."""
+"""What a request is held to and counted in: keys, the queue, metrics, the log."""

@@ -24,13 +24,14 @@ from ossia.model.sampling import SamplingParams
 from ossia.server.extension import FIELD, extension, progress
 from ossia.server.failures import openai_error
 from ossia.server.opening import open_conversation
+from ossia.server.operations.caller import Caller
 from ossia.server.responses.body import Status, response_body
 from ossia.server.responses.events import OutputEvents, Shown, WireEvent
 from ossia.server.responses.items import new_id
 from ossia.server.responses.reading import History
 from ossia.server.responses.request import ResponseRequest, read_request
 from ossia.server.responses.truncation import fit
-from ossia.server.service import Caller, Place, Service
+from ossia.server.service import Place, Service
 from ossia.tokenizer.base import Tokenizer
 
 _CUT = ("length", "limit_tokens", "limit_time", "limit_turns", "repetition")

@@ -10,7 +10,7 @@ from puppet import NAME, Puppet, call, final, running, service_of
 
 from ossia.backends.base import Capabilities
 from ossia.server.operations.admission import Admission
-from ossia.server.service import Caller
+from ossia.server.operations.caller import Caller
 
 PREAMBLE = "<|channel|>commentary<|message|>I look.<|end|><|start|>assistant"
 

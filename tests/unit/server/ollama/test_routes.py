@@ -11,8 +11,9 @@ from puppet import NAME, Puppet, call, final, model_of, running, service_of
 
 from ossia.errors import BackendError
 from ossia.model.config import config_from_dict
-from ossia.server.operations.fixed import FixedModel
-from ossia.server.service import ModelEntry, Service
+from ossia.server.models.entry import ModelEntry
+from ossia.server.models.fixed import FixedModel
+from ossia.server.service import Service
 
 TOOL = {
     "type": "function",

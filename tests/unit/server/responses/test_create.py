@@ -7,10 +7,10 @@ from puppet import NAME, Puppet, call, final, service_of
 from ossia.errors import BackendError, InputError, ModelNotFoundError
 from ossia.harmony.messages import Message, user
 from ossia.model.sampling import Token
+from ossia.server.operations.caller import Caller
 from ossia.server.recall import Recall
 from ossia.server.responses.create import Outcome, events, prepare
 from ossia.server.responses.reading import History
-from ossia.server.service import Caller
 
 TOOL = {
     "type": "function",

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from ossia.errors import ConflictError
+from ossia.server.operations.caller import Caller
 from ossia.server.responses.create import Outcome, Prepared, events, prepare
 from ossia.server.responses.state.archive import Archive
 from ossia.server.responses.state.history import Before, conversation_of, read_past, without_references
 from ossia.server.responses.state.items import input_items, text_of
 from ossia.server.responses.state.records import packed_steps, saved_items, saved_turn
 from ossia.server.responses.state.runs import Run, Runs, Wire
-from ossia.server.service import Caller, Service
+from ossia.server.service import Service
 from ossia.server.store.records import StoredItem, StoredResponse
 
 _ANNOUNCED = ("response.created", "response.queued")

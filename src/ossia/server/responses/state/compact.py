@@ -17,13 +17,13 @@ from ossia.errors import BackendError, InputError
 from ossia.harmony.messages import Conversation, Message, user
 from ossia.server import sse
 from ossia.server.bodies import read_json
+from ossia.server.operations.caller import caller_of
 from ossia.server.responses.body import usage_body
 from ossia.server.responses.create import opening_of, sampling_of
 from ossia.server.responses.items import new_id
 from ossia.server.responses.state.answers import Answers, Asked
 from ossia.server.responses.state.items import identified
 from ossia.server.responses.truncation import fit
-from ossia.server.service import caller_of
 
 SUMMARY_TOKENS = 4096  # with the thought before it
 ASKED_FOR = (

@@ -10,12 +10,12 @@ from starlette.routing import BaseRoute, Route
 
 from ossia.errors import NotFoundError
 from ossia.server.bodies import read_json
+from ossia.server.operations.caller import Caller, caller_of
 from ossia.server.responses.items import new_id
 from ossia.server.responses.request import read_metadata
 from ossia.server.responses.state.answers import Answers
 from ossia.server.responses.state.items import input_items, text_of, without_reasoning
 from ossia.server.responses.state.pages import listed, read_page
-from ossia.server.service import Caller, caller_of
 from ossia.server.store.records import StoredConversation, StoredItem
 
 

@@ -8,9 +8,9 @@ from starlette.responses import JSONResponse, Response
 from ossia.harmony.messages import Conversation
 from ossia.harmony.render import render_conversation
 from ossia.server.bodies import read_json
+from ossia.server.operations.caller import caller_of
 from ossia.server.responses.create import opening_of
 from ossia.server.responses.state.answers import Answers
-from ossia.server.service import caller_of
 
 
 async def count(answers: Answers, request: Request) -> Response:

@@ -13,6 +13,7 @@ from ossia.errors import ForbiddenError, InputError, NotFoundError, OssiaError
 from ossia.server import sse
 from ossia.server.bodies import read_json
 from ossia.server.failures import openai_error
+from ossia.server.operations.caller import Caller, caller_of
 from ossia.server.responses.state.answers import Answers
 from ossia.server.responses.state.compact import compact
 from ossia.server.responses.state.conversations import conversation_routes
@@ -22,7 +23,7 @@ from ossia.server.responses.state.pages import read_page
 from ossia.server.responses.state.records import unpacked_steps, with_sealed
 from ossia.server.responses.state.runs import Run, Wire
 from ossia.server.responses.state.socket import serve
-from ossia.server.service import Caller, Service, caller_of
+from ossia.server.service import Service
 
 BASES = ("/v1", "/openresponses/v1")
 OPEN_HEADER = "OpenResponses-Version"

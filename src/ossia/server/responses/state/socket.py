@@ -14,9 +14,9 @@ from ossia.errors import InputError, OssiaError, OverloadedError
 from ossia.server import sse
 from ossia.server.bodies import parse_object
 from ossia.server.failures import openai_error
+from ossia.server.operations.caller import caller_of
 from ossia.server.responses.state.answers import Answers
 from ossia.server.responses.state.runs import Wire
-from ossia.server.service import caller_of
 from ossia.server.store.records import StoredResponse
 
 MAX_WAITING = 32  # requests of one connection

@@ -9,8 +9,8 @@ import httpx2
 import pytest
 from puppet import NAME, Puppet, call, final, running, service_of
 
+from ossia.server.operations.caller import Caller
 from ossia.server.responses.state.answers import Answers
-from ossia.server.service import Caller
 from ossia.server.store.records import StoredResponse
 from ossia.server.store.store import Store
 

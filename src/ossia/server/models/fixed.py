@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from ossia.agent.model import Model
 from ossia.errors import ModelNotFoundError
 from ossia.hub.names import canonical
-from ossia.server.service import ModelEntry
+from ossia.server.models.entry import ModelEntry
 
 
 class FixedModel:

@@ -16,8 +16,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ossia.errors import SettingsError
-from ossia.server.operations.connections import CONNECTIONS, HEAD_S, ConnectionConfig
-from ossia.server.operations.gate import MAX_BODY_BYTES
+from ossia.server.front.connections import CONNECTIONS, HEAD_S, ConnectionConfig
+from ossia.server.front.gate import MAX_BODY_BYTES
 from ossia.server.service import Service
 
 HOST = "127.0.0.1"

@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from ossia.agent.model import Model
 from ossia.hub.progress import Progress
 from ossia.hub.sources import FoundModel
+from ossia.server.models.catalogue import Catalogue
+from ossia.server.models.entry import ModelEntry
 from ossia.server.operations.admission import stopping
-from ossia.server.operations.catalogue import Catalogue
-from ossia.server.service import ModelEntry
 
 Loader = Callable[[FoundModel, Progress], Model]
 """Reads a model into memory, in whatever time that takes; told how far it is."""

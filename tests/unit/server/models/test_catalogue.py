@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ossia.errors import ModelNotFoundError
-from ossia.server.operations.catalogue import Catalogue
+from ossia.server.models.catalogue import Catalogue
 from ossia.settings import Settings, load_settings
 
 

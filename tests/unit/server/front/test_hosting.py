@@ -9,8 +9,8 @@ import pytest
 from puppet import NAME, Puppet, final, hosted, service_of
 
 from ossia.errors import SettingsError
+from ossia.server.front.hosting import bind
 from ossia.server.operations.admission import Admission
-from ossia.server.operations.hosting import bind
 
 ASK = {"model": NAME, "input": "What is it?", "stream": True}
 

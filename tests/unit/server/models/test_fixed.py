@@ -4,7 +4,7 @@ import pytest
 from puppet import NAME, Puppet, model_of
 
 from ossia.errors import ModelNotFoundError
-from ossia.server.operations.fixed import FixedModel
+from ossia.server.models.fixed import FixedModel
 
 
 @pytest.mark.parametrize("name", [None, "", NAME, "gpt-oss:20b", "gpt-oss-20b"])

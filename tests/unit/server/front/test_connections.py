@@ -12,9 +12,9 @@ import pytest
 from puppet import NAME, Puppet, final, hosted, service_of
 
 from ossia.model.sampling import PromptProgress
+from ossia.server.front.connections import allow_files
+from ossia.server.front.gate import Access
 from ossia.server.operations.admission import Admission
-from ossia.server.operations.connections import allow_files
-from ossia.server.operations.gate import Access
 from ossia.server.sse import stream
 
 IDLE = 1000
@@ -84,7 +84,7 @@ def test_a_head_that_comes_drop_by_drop_is_cut_off(quick, dial):
 
 
 def test_the_second_head_on_a_connection_may_not_drip_either(quick, monkeypatch, dial):
-    monkeypatch.setattr("ossia.server.operations.connections.KEEP_ALIVE_S", 0)
+    monkeypatch.setattr("ossia.server.front.connections.KEEP_ALIVE_S", 0)
     with hosted(service_of(quick), head_s=0.6) as server:
         client = dial(server.port, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nGET /health HT")
         assert b"200 OK" in client.recv(4096)

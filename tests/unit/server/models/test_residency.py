@@ -10,8 +10,8 @@ from puppet import Puppet, final, model_of
 
 from ossia.errors import MemoryLimitError, StoppingError
 from ossia.hub.sources import FoundModel
-from ossia.server.operations.residency import HubModels
-from ossia.server.service import ModelEntry
+from ossia.server.models.entry import ModelEntry
+from ossia.server.models.residency import HubModels
 from ossia.tokenizer import load_o200k_harmony
 
 tokenizer = cache(load_o200k_harmony)

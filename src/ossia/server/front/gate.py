@@ -18,9 +18,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ossia.errors import ForbiddenError, InputError, OssiaError, SlowRequestError, TooLargeError
 from ossia.server.failures import headers_of, ollama_error, openai_error
+from ossia.server.operations.caller import Caller
 from ossia.server.operations.keys import KeyRing
 from ossia.server.operations.record import Record
-from ossia.server.service import Caller, Service
+from ossia.server.service import Service
 
 MAX_BODY_BYTES = 32 << 20
 REQUEST_ID = "x-request-id"

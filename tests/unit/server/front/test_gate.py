@@ -9,8 +9,8 @@ from puppet import NAME, Puppet, final, hosted, service_of
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from ossia.server.front.gate import Access, is_loopback
 from ossia.server.operations.admission import Admission
-from ossia.server.operations.gate import Access, is_loopback
 from ossia.server.operations.journal import Journal
 from ossia.server.operations.keys import KeyRing, create, read
 

@@ -10,7 +10,7 @@ from ossia.hub.info import config_of
 from ossia.hub.names import ModelName, looks_like_path, resolve
 from ossia.hub.sources import FoundModel, find_models, locate, require_loadable
 from ossia.model.config import ModelConfig
-from ossia.server.service import ModelEntry
+from ossia.server.models.entry import ModelEntry
 from ossia.settings import Settings
 
 _FRESH_S = 5.0  # for so long what was found on the disk is believed
