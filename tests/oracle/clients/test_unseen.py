@@ -10,7 +10,7 @@ import pytest
 from puppet import NAME, Puppet, call, final, hosted, service_of
 from websockets.sync.client import connect
 
-from ossia.server.operations.gate import Access
+from ossia.server.front.gate import Access
 from ossia.server.operations.keys import KeyRing, create
 from ossia.server.store.store import Store
 
