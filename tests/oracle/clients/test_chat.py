@@ -188,7 +188,7 @@ def test_models(client):
     ("fields", "error", "param"),
     [
         ({"messages": []}, openai.BadRequestError, "messages"),
-        ({"n": 99}, openai.BadRequestError, "n"),
+        ({"n": 999}, openai.BadRequestError, "n"),
         ({"model": "another"}, openai.NotFoundError, None),
         ({"messages": [{"role": "user", "content": "word " * 200_000}]}, openai.BadRequestError, None),
     ],

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from ossia.agent.events import Event
 
 _AHEAD = 64  # events read before anybody has taken them
+_AT_ONCE = 8  # as many as an engine batches; the rest follow
 
 _Item = tuple[int, Event] | BaseException | None
 
@@ -14,15 +15,16 @@ _Item = tuple[int, Event] | BaseException | None
 async def side_by_side(
     answers: Sequence[AsyncGenerator[Event, None]],
 ) -> AsyncGenerator[tuple[int, Event], None]:
-    """The events of all `answers`, in the order they come about. Raises what one of them raises; then, and
-    where the reader leaves, the others are cancelled too."""
+    """The events of all `answers`, in the order they come about; eight of them are under way at a time.
+    Raises what one of them raises; then, and where the reader leaves, the others are cancelled too."""
     if len(answers) == 1:  # the usual case, without a queue between
         async with aclosing(answers[0]) as only:
             async for event in only:
                 yield 0, event
         return
     queue: asyncio.Queue[_Item] = asyncio.Queue(_AHEAD)
-    tasks = [asyncio.ensure_future(_read(index, answer, queue)) for index, answer in enumerate(answers)]
+    turns = asyncio.Semaphore(_AT_ONCE)
+    tasks = [asyncio.ensure_future(_read(at, answer, queue, turns)) for at, answer in enumerate(answers)]
     left = len(tasks)
     try:
         while left:
@@ -39,8 +41,13 @@ async def side_by_side(
         await asyncio.wait(tasks)
 
 
-async def _read(index: int, answer: AsyncGenerator[Event, None], queue: "asyncio.Queue[_Item]") -> None:
-    async with aclosing(answer):
+async def _read(
+    index: int,
+    answer: AsyncGenerator[Event, None],
+    queue: "asyncio.Queue[_Item]",
+    turns: asyncio.Semaphore,
+) -> None:
+    async with turns, aclosing(answer):
         try:
             async for event in answer:
                 await queue.put((index, event))

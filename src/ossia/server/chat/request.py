@@ -28,7 +28,7 @@ from ossia.server.chat.formats import read_format
 from ossia.server.content import ContentReader
 from ossia.server.declared import Declared, declare
 
-MAX_ANSWERS = 8
+MAX_ANSWERS = 128  # OpenAI's limit
 MAX_TOP_LOGPROBS = 20
 MAX_TEMPERATURE = 2  # the API's
 _NUMBERS = (

@@ -48,7 +48,7 @@ SCHEMAS: Fields = {
         {
             "stream": FLAG,
             "stream_options": shape({}, {"include_usage": maybe(FLAG)}),
-            "n": wholes(1, 8),
+            "n": wholes(1, 128),
             "max_tokens": wholes(1, 2**31),
             "max_completion_tokens": wholes(1, 2**31),
             "temperature": numbers(0, 2),

@@ -10,10 +10,11 @@ from ossia.server.chat.answers import side_by_side
 
 class Answers:
     def __init__(self) -> None:
-        self.open = 0
+        self.open = self.most = 0
 
     async def one(self, name: str, pieces: int, fails: bool = False):
         self.open += 1
+        self.most = max(self.most, self.open)
         try:
             for at in range(pieces):
                 await asyncio.sleep(0)
@@ -32,6 +33,15 @@ def test_every_event_comes_once_in_its_answers_order():
     found = asyncio.run(collect())
     for index, (name, pieces) in enumerate((("a", 100), ("b", 3))):
         assert [e.text for i, e in found if i == index] == [f"{name}{at}" for at in range(pieces)]
+
+
+def test_of_many_answers_eight_are_under_way_at_a_time():
+    async def collect():
+        answers = Answers()
+        found = [item async for item in side_by_side([answers.one(str(at), 20) for at in range(30)])]
+        return len(found), answers.most, answers.open
+
+    assert asyncio.run(collect()) == (600, 8, 0)
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -119,7 +119,7 @@ def test_a_choice_of_tools_in_every_form(choice, told, monkeypatch):
         ({"messages": [{"role": "tool", "tool_call_id": "c", "content": "x"}]}, "messages[0]"),
         ({"model": None}, "model"),
         ({"model": 5}, "model"),
-        ({"n": 9}, "n"),
+        ({"n": 129}, "n"),
         ({"n": 0}, "n"),
         ({"n": 1.5}, "n"),
         ({"temperature": "hot"}, "temperature"),

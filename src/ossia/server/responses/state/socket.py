@@ -87,9 +87,10 @@ class _Session:
                 limit=MAX_WAITING,
                 remedy="Send the next when one has ended.",
             )
-        before = self._lanes.get(lane if isinstance(lane, str) else None)
-        task = self._spawn(self._answer(event, lane, before))
-        self._lanes[lane if isinstance(lane, str) else None] = task
+        key = lane if isinstance(lane, str) else None
+        task = self._spawn(self._answer(event, lane, self._lanes.get(key)))
+        self._lanes[key] = task
+        task.add_done_callback(lambda done: self._lanes.get(key) is done and self._lanes.pop(key))
 
     def _spawn(self, work: Any) -> "asyncio.Task[None]":
         task: asyncio.Task[None] = asyncio.create_task(work)
