@@ -97,9 +97,10 @@ $(VENV)/.dev: $(VENV)/.core
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-$(VENV)/.oracle: $(VENV)/.dev
+$(VENV)/.oracle: $(VENV)/.dev tests/oracle/clients/requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,oracle,train]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement tests/oracle/clients/requirements.txt
 	@touch $@
 
 $(CLIENTS): tests/outside/node/package-lock.json
