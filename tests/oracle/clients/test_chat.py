@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "unit" / "server"))
 
-from puppet import NAME, Puppet, call, final, model_of, running, service_of
+from puppet import NAME, Puppet, call, final, model_of, running
 
 from ossia.server.models.fixed import FixedModel
 from ossia.server.service import Service
@@ -61,19 +61,6 @@ def turn(prompt: str) -> str:
     if "Review" in last:
         return final('{"title":"Dune","stars":5}')
     return final("Hello there.", "A greeting.")
-
-
-@pytest.fixture(scope="module")
-def served():
-    puppet = Puppet(turn)
-    with running(service_of(puppet)) as url:
-        yield puppet, url
-
-
-@pytest.fixture
-def client(served):
-    with openai.OpenAI(base_url=f"{served[1]}/v1", api_key="none", max_retries=0) as client:
-        yield client
 
 
 def said(text: str) -> list[dict]:

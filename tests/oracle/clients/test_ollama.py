@@ -1,15 +1,10 @@
 """The `ollama` package against a real server: what its users do."""
 
 import asyncio
-import sys
-from pathlib import Path
 
 import ollama
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "unit" / "server"))
-
-from puppet import Puppet, call, final, running, service_of
+from puppet import call, final
 
 SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 
@@ -24,13 +19,6 @@ def turn(prompt: str) -> str:
     if last.startswith("user<|message|>Name a city"):
         return final('{"name": "Busan"}', "A city.")
     return final("Hello there.", "A greeting.")
-
-
-@pytest.fixture(scope="module")
-def served():
-    puppet = Puppet(turn)
-    with running(service_of(puppet)) as url:
-        yield puppet, url
 
 
 @pytest.fixture

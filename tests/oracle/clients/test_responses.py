@@ -70,19 +70,6 @@ def turn(prompt: str) -> str:
     return final("Hello there.", "A greeting.")
 
 
-@pytest.fixture(scope="module")
-def served():
-    puppet = Puppet(turn)
-    with running(service_of(puppet)) as url:
-        yield puppet, url
-
-
-@pytest.fixture
-def client(served):
-    with openai.OpenAI(base_url=f"{served[1]}/v1", api_key="none", max_retries=0) as client:
-        yield client
-
-
 def test_create(client):
     response = client.responses.create(
         model=NAME, input="Hello", instructions="Be kind.", reasoning={"effort": "high"}, metadata={"a": "b"}

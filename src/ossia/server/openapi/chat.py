@@ -4,6 +4,7 @@ from ossia.server.openapi.operation import Paths, answer, events, in_path, opera
 from ossia.server.openapi.schema import (
     ANYTHING,
     COUNT,
+    EFFORT,
     FLAG,
     NUMBER,
     OBJECT,
@@ -22,7 +23,6 @@ from ossia.server.openapi.schema import (
     words,
 )
 
-_EFFORT = words("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _CONTENT = either(
     TEXT, many(either(typed("text", {"text": TEXT}), typed("image_url", {"image_url": OBJECT})))
 )
@@ -68,7 +68,7 @@ SCHEMAS: Fields = {
             "tool_choice": either(words("auto", "none", "required"), OBJECT),
             "parallel_tool_calls": FLAG,
             "response_format": _FORMAT,
-            "reasoning_effort": _EFFORT,
+            "reasoning_effort": EFFORT,
             "return_progress": FLAG,
             "metadata": ANYTHING,
             "user": ANYTHING,

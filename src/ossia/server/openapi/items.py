@@ -6,6 +6,7 @@ from ossia.server.openapi.schema import (
     NUMBER,
     OBJECT,
     TEXT,
+    TOOL_NAME,
     Fields,
     either,
     many,
@@ -28,7 +29,6 @@ _PARTS = many(
 )
 _RESULT = either(TEXT, _PARTS)
 _CALL_ID = {**TEXT, "minLength": 1}
-_NAME = {"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,64}$"}
 
 SCHEMAS: Fields = {
     "InputItem": either(
@@ -38,9 +38,9 @@ SCHEMAS: Fields = {
         ),
         shape({"role": words("assistant"), "content": either(TEXT, _SAID)}, {"type": words("message")}),
         typed("reasoning", {}, {"summary": many(ref("SummaryText")), "content": many(ref("ReasoningText"))}),
-        typed("function_call", {"call_id": _CALL_ID, "name": _NAME, "arguments": TEXT}),
+        typed("function_call", {"call_id": _CALL_ID, "name": TOOL_NAME, "arguments": TEXT}),
         typed("function_call_output", {"call_id": _CALL_ID, "output": _RESULT}),
-        typed("custom_tool_call", {"call_id": _CALL_ID, "name": _NAME, "input": TEXT}),
+        typed("custom_tool_call", {"call_id": _CALL_ID, "name": TOOL_NAME, "input": TEXT}),
         typed("custom_tool_call_output", {"call_id": _CALL_ID, "output": _RESULT}),
         typed("item_reference", {"id": TEXT}),
         typed("web_search_call", {}, {"id": TEXT, "status": TEXT}),

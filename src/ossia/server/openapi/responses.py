@@ -4,10 +4,12 @@ from ossia.server.openapi.items import SCHEMAS as ITEMS
 from ossia.server.openapi.operation import Paths, events, operation
 from ossia.server.openapi.schema import (
     COUNT,
+    EFFORT,
     FLAG,
     NUMBER,
     OBJECT,
     TEXT,
+    TOOL_NAME,
     WHOLE,
     Fields,
     asked,
@@ -22,11 +24,9 @@ from ossia.server.openapi.schema import (
     words,
 )
 
-_EFFORT = words("none", "minimal", "low", "medium", "high", "xhigh", "max")
-_TOOL_NAME = {"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,64}$"}
 _FUNCTION = typed(
     "function",
-    {"name": _TOOL_NAME},
+    {"name": TOOL_NAME},
     {
         "description": maybe(TEXT),
         "parameters": maybe(typed("object", {}, {"properties": {"type": "object", "maxProperties": 0}})),
@@ -36,7 +36,7 @@ _FUNCTION = typed(
 _GRAMMAR = typed("grammar", {"syntax": words("regex"), "definition": words("[a-z]+", "[0-9]{1,3}")})
 _CUSTOM = typed(
     "custom",
-    {"name": _TOOL_NAME},
+    {"name": TOOL_NAME},
     {"description": maybe(TEXT), "format": maybe(either(typed("text", {}), _GRAMMAR))},
 )
 _HOSTED = typed("web_search", {})
@@ -65,7 +65,7 @@ _GIVEN: Fields = {
     "reasoning": shape(
         {},
         {
-            "effort": maybe(_EFFORT),
+            "effort": maybe(EFFORT),
             "summary": maybe(words("auto", "concise", "detailed", "none")),
             "max_tokens": maybe(wholes(0, 2**31)),
         },
@@ -121,7 +121,7 @@ SCHEMAS: Fields = {
             "output": many(ref("OutputItem")),
             "parallel_tool_calls": FLAG,
             "previous_response_id": maybe(TEXT),
-            "reasoning": maybe(shape({}, {"effort": maybe(_EFFORT), "summary": maybe(TEXT)})),
+            "reasoning": maybe(shape({}, {"effort": maybe(EFFORT), "summary": maybe(TEXT)})),
             "store": FLAG,
             "temperature": NUMBER,
             "top_p": NUMBER,

@@ -6,6 +6,8 @@ Objects are open: clients send fields nobody has heard of, and answers may say m
 from collections.abc import Mapping
 from typing import Any
 
+from ossia.harmony.formats.fields import EFFORT_NAMES
+
 Schema = Mapping[str, Any]
 Fields = Mapping[str, Schema]
 
@@ -27,6 +29,10 @@ def ref(name: str) -> Schema:
 def words(*allowed: str) -> Schema:
     """One of these texts."""
     return {"type": "string", "enum": list(allowed)}
+
+
+EFFORT: Schema = words(*EFFORT_NAMES)
+TOOL_NAME: Schema = {"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,64}$"}
 
 
 def numbers(least: float, most: float) -> Schema:
